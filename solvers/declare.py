@@ -1,0 +1,122 @@
+"""The words that Pyomo lacks for hybrid dynamic models: data only, no algorithm.
+
+A unit puts these objects on its block as plain attributes; :func:`solvers.lower` finds them by type.
+
+>>> from solvers.declare import Profile
+>>> Profile((0.0, 60.0), (0.2, 0.0)).values
+(0.2, 0.0)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pyomo.common.collections import ComponentMap
+
+from solvers.errors import UsageError
+
+Rule = Callable[[Any, Any], Any]
+"""``rule(block, t)`` giving a Pyomo expression; ``t`` may be used for indexing and in the expression itself."""
+
+
+class Direction(Enum):
+    """The way in which a guard has to cross zero for its event to happen."""
+
+    RISING = 1
+    FALLING = -1
+    EITHER = 0
+
+
+class Interpolation(Enum):
+    """What a profile does between its points."""
+
+    HOLD = "hold"
+    LINEAR = "linear"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Event:
+    """Something that happens at an instant: a guard crosses zero, or one of the known times ``at`` is reached.
+
+    Parameters
+    ----------
+    guard : ``rule(block, t)``; the event happens where the expression crosses zero in the given direction, and at the
+        start of a run (or when ``when`` becomes true) if the guard is already strictly beyond zero in that direction.
+    at : known times in the model's time unit, instead of a guard.
+    direction : the way in which the guard has to cross.
+    when : ``rule(block, t)``; the event is watched only while this expression of fixed Vars and Params is positive.
+    transition : ``rule(block, t)`` giving pairs ``(variable, value)``: what differential states and fixed (discrete)
+        Vars become. Values are expressions of what held just before; all pairs take effect at once.
+    doc : one line for logs and reports.
+
+    Raises
+    ------
+    UsageError : if not exactly one of ``guard`` and ``at`` is given.
+    """
+
+    guard: Rule | None = None
+    at: Sequence[float] = ()
+    direction: Direction = Direction.EITHER
+    when: Rule | None = None
+    transition: Callable[[Any, Any], Iterable[tuple[Any, Any]]] | None = None
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.guard is None) == (len(self.at) == 0):
+            raise UsageError("an Event takes either a guard or known times, and not both", hint="give guard= or at=")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A recorded or planned course of an input over time.
+
+    Before the first point the first value holds, after the last point the last. A ``HOLD`` profile takes each value
+    from its time on (continuous from the right).
+
+    Parameters
+    ----------
+    times : strictly increasing, in the model's time unit.
+    values : one per time, in the input's own unit.
+    interpolation : hold each value, or join the points by straight lines.
+    """
+
+    times: Sequence[float]
+    values: Sequence[float]
+    interpolation: Interpolation = field(default=Interpolation.HOLD)
+
+    def __post_init__(self) -> None:
+        times, values = tuple(map(float, self.times)), tuple(map(float, self.values))
+        if not times or len(times) != len(values):
+            raise UsageError(f"a Profile needs as many values as times and at least one (got {len(times)} times, {len(values)} values)")
+        if not all(map(math.isfinite, times + values)):
+            raise UsageError("a Profile holds a time or value that is not finite")
+        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+            raise UsageError("the times of a Profile have to increase strictly")
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "values", values)
+
+
+_NOMINALS = "nominal_values"
+
+
+def nominal(variable: Any, value: float) -> None:
+    """Declare the typical magnitude of a Var (all its indices), in the Var's own unit.
+
+    Absolute tolerances are multiplied by it. It is kept in a ComponentMap on the Var's parent block.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"the nominal value of {variable.name} has to be positive and finite (got {value!r})")
+    block = variable.parent_block()
+    if _NOMINALS not in block.__dict__:
+        setattr(block, _NOMINALS, ComponentMap())
+    getattr(block, _NOMINALS)[variable] = float(value)
+
+
+def declared_nominal(variable: Any) -> float | None:
+    """Return the nominal value declared for a Var component, or None."""
+    nominals = variable.parent_block().__dict__.get(_NOMINALS)
+    return None if nominals is None else nominals.get(variable)
