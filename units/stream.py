@@ -1,0 +1,99 @@
+"""What a powder stream is: the mass flow of every component, nothing else.
+
+A stream is a Pyomo ``Port`` with the single member ``flow``, a Var over time and component in kg/s. Zero flow is a
+regular point of every equation: totals are sums, and fractions lean on a flow far below anything that can be weighed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pyomo.environ import Expression, Var
+from pyomo.environ import units as u
+from pyomo.network import Port
+
+from solvers.declare import nominal
+from solvers.errors import CaseError
+
+FLOW_HEEL = 1e-12
+"""Flow (kg/s) that keeps fractions defined at zero flow: 4e-9 kg/h, eight decades below a lubricant feeder's flow."""
+
+TYPICAL_FLOW = 1e-3
+"""Typical component flow (kg/s, 3.6 kg/h) to which tolerances refer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A powder component and the properties that any unit may ask for.
+
+    Parameters
+    ----------
+    name : component name, as in ``flow[t, name]``.
+    true_density : density of the solid without pores (kg/m3).
+    bulk_density : density of the loosely poured powder (kg/m3), at most the true density.
+
+    Raises
+    ------
+    CaseError : a density is not positive and finite, or the bulk density exceeds the true density.
+
+    >>> Material("api", true_density=1300.0, bulk_density=350.0).porosity
+    0.7307692307692308
+    """
+
+    name: str
+    true_density: float
+    bulk_density: float
+
+    def __post_init__(self) -> None:
+        for label, value in (("true_density", self.true_density), ("bulk_density", self.bulk_density)):
+            if not (math.isfinite(value) and value > 0):
+                raise CaseError(f"{self.name}.{label}: has to be positive (got {value!r}); allowed: (0, inf) kg/m**3", names=[self.name])
+        if self.bulk_density > self.true_density:
+            raise CaseError(
+                f"{self.name}.bulk_density: exceeds the true density ({self.bulk_density:g} > {self.true_density:g} kg/m**3)",
+                names=[self.name],
+                hint="the bulk density is that of the poured powder with its pores",
+            )
+
+    @property
+    def porosity(self) -> float:
+        """Volume fraction of pores in the poured powder (-)."""
+        return 1.0 - self.bulk_density / self.true_density
+
+
+def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str], doc: str = "") -> Port:
+    """Add a powder stream to a unit and return its port.
+
+    Adds the Var ``{name}_flow[t, c]`` (kg/s), the Expressions ``{name}_total[t]`` (kg/s) and ``{name}_fraction[t, c]``
+    (kg/kg, sums to one at any flow and is uniform at zero flow), and the Port ``name`` with the member ``flow``.
+
+    Parameters
+    ----------
+    block : the unit.
+    name : name of the port, such as ``outlet`` or ``inlet_1``.
+    time : the model's ``ContinuousSet``.
+    components : names of the components.
+    doc : one line; also starts the docs of what is added.
+    """
+    members = list(components)
+    what = doc or name
+    flow = Var(time, members, initialize=0.0, bounds=(0, None), units=u.kg / u.s, doc=f"{what}: component mass flow")
+    block.add_component(f"{name}_flow", flow)
+    nominal(flow, TYPICAL_FLOW)
+
+    total = Expression(time, rule=lambda _, t: sum(flow[t, c] for c in members), doc=f"{what}: mass flow")
+    block.add_component(f"{name}_total", total)
+
+    def fraction_rule(_: Any, t: float, c: str) -> Any:
+        heel = FLOW_HEEL * u.kg / u.s
+        return (flow[t, c] + heel / len(members)) / (total[t] + heel)
+
+    block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
+
+    port = Port(doc=what)
+    block.add_component(name, port)
+    port.add(flow, "flow")
+    return port
