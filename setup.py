@@ -38,6 +38,5 @@ setup(
         [extension(pyx) for pyx in sorted(Path("csrc").glob("*.pyx"))],
         build_dir="build/cython",  # generated C stays out of csrc/, where the C is written by hand
         language_level=3,
-        compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True, "embedsignature": True},
     )
 )
