@@ -16,15 +16,19 @@ numbers in SI (``{component: number}`` where ``per_component``).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 from pyomo.core.base.block import BlockData
-from pyomo.environ import Param, Reals
+from pyomo.environ import Param, RangeSet, Var
 from pyomo.environ import units as pyunits
 
 from solvers.errors import CaseError
+
+FRACTION_TOLERANCE = 1e-9
+"""How far mass fractions may sum from one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,13 @@ class Parameter:
     default : value in SI; None if it has to be given.
     lower, upper : bounds in SI; the bound itself is allowed unless ``open_lower`` / ``open_upper``.
     per_component : one number per component, given as a mapping.
-    integer : a whole number that changes the structure of the unit.
+    fractions : the numbers per component are mass fractions: components not named have none, and the sum is one.
+    integer : a whole number that is fixed when the unit is built (most shape its structure).
+    input : the constant value of the time-indexed Var of this name, which a profile may replace.
     source : where the default or range comes from; "recalled" if nobody has checked.
+
+    >>> Parameter("tanks", pyunits.dimensionless, "number of tanks", lower=1, integer=True).complaint(2.5)
+    'expected a whole number, got 2.5'
     """
 
     name: str
@@ -52,12 +61,14 @@ class Parameter:
     open_lower: bool = False
     open_upper: bool = False
     per_component: bool = False
+    fractions: bool = False
     integer: bool = False
+    input: bool = False
     source: str = ""
 
     def complaint(self, value: Any) -> str:
-        """Return what is wrong with a number given in SI for this parameter, or an empty string."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        """Return what is wrong with one number given in SI for this parameter, or an empty string."""
+        if isinstance(value, bool) or not isinstance(value, Real):
             return f"expected a number, got {value!r}"
         if not math.isfinite(value):
             return f"not finite (got {value!r})"
@@ -75,6 +86,32 @@ class Parameter:
         right = ")" if self.open_upper or self.upper == math.inf else "]"
         unit = "" if self.unit is pyunits.dimensionless else f" {self.unit}"
         return f"{left}{self.lower:g}, {self.upper:g}{right}{unit}"
+
+    def complaints(self, value: Any, components: Sequence[str]) -> list[str]:
+        """Return all that is wrong with what is given for this parameter, in SI: a number, or a mapping from component to number."""
+        if value is None:
+            return [f"has to be given; allowed: {self.allowed()}"]
+        if not isinstance(value, Mapping):
+            numbers = {"": value}
+        elif self.per_component:
+            numbers = dict(value)
+        else:
+            return [f"expected one number, got one for each of {', '.join(value)}"]
+        wrong = [f"{key}: {text}" if key else text for key, number in numbers.items() if (text := self.complaint(number))]
+        if isinstance(value, Mapping):
+            wrong += [f"{key}: unknown component; allowed: {', '.join(components)}" for key in value if key not in components]
+            missing = [] if self.fractions else [component for component in components if component not in value]
+            wrong += [f"needs one value for each component; missing: {', '.join(missing)}"] if missing else []
+        if self.fractions and not wrong:
+            total = math.fsum(self.by_component(value, components).values())
+            wrong += [] if abs(total - 1.0) <= FRACTION_TOLERANCE else [f"mass fractions sum to {total:.9f}; allowed: 1"]
+        return wrong
+
+    def by_component(self, value: Any, components: Sequence[str]) -> dict[str, float]:
+        """Return one number per component from a mapping (unnamed components have none), or from one number that holds for all."""
+        if isinstance(value, Mapping):
+            return {component: float(value.get(component, 0.0)) for component in components}
+        return dict.fromkeys(components, float(value))
 
 
 class UnitBlock(BlockData):
@@ -101,35 +138,42 @@ class UnitBlock(BlockData):
         """Return the names of the outlet ports for the given parameters."""
         return ()
 
-    def add_parameters(self, components: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, int]:
-        """Add a mutable Param for each real parameter and return the whole numbers that shape the structure.
+    def add_parameters(self, time: Any, components: Sequence[str], given: Mapping[str, Any]) -> dict[str, int]:
+        """Add what the parameters declare: mutable Params, and fixed Vars over time for the inputs.
+
+        Returns
+        -------
+        The whole numbers by name; they are fixed when the unit is built.
 
         Raises
         ------
         CaseError : a parameter is unknown, missing or out of its range; all of them are named.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
-        complaints = [f"{self.name}.{name}: unknown parameter; allowed: {', '.join(known)}" for name in given if name not in known]
-        structural: dict[str, int] = {}
+        known = {parameter.name for parameter in self.parameters}
+        complaints = [f"{self.name}.{name}: unknown parameter; allowed: {', '.join(sorted(known))}" for name in given if name not in known]
         for parameter in self.parameters:
-            value = given.get(parameter.name, parameter.default)
-            if value is None:
-                complaints.append(f"{self.name}.{parameter.name}: has to be given; allowed: {parameter.allowed()}")
-                continue
-            if parameter.per_component and not isinstance(value, Mapping):
-                value = dict.fromkeys(components, value)
-            numbers = value.values() if isinstance(value, Mapping) else (value,)
-            wrong = [f"{self.name}.{parameter.name}: {parameter.complaint(number)}" for number in numbers if parameter.complaint(number)]
-            if parameter.per_component and set(value) != set(components):
-                wrong.append(f"{self.name}.{parameter.name}: needs one value for each of {', '.join(components)}")
-            if wrong:
-                complaints += wrong
-            elif parameter.integer:
-                structural[parameter.name] = int(value)
-            else:
-                index = (list(components),) if parameter.per_component else ()
-                self.add_component(parameter.name, Param(*index, initialize=value, mutable=True, within=Reals, units=parameter.unit, doc=parameter.doc))
+            wrong = parameter.complaints(given.get(parameter.name, parameter.default), components)
+            complaints += [f"{self.name}.{parameter.name}: {text}" for text in wrong]
         if complaints:
             raise CaseError("; ".join(complaints), names=[self.name])
-        return structural
 
+        whole: dict[str, int] = {}
+        for parameter in self.parameters:
+            value = given.get(parameter.name, parameter.default)
+            if parameter.integer:
+                whole[parameter.name] = int(value)
+                continue
+            index = (list(components),) if parameter.per_component else ()
+            start = parameter.by_component(value, components) if parameter.per_component else float(value)
+            bounds = tuple(bound if math.isfinite(bound) else None for bound in (parameter.lower, parameter.upper))
+            if parameter.input:
+                variable = Var(time, *index, bounds=bounds, units=parameter.unit, doc=parameter.doc)
+                self.add_component(parameter.name, variable)
+                for key in variable:
+                    variable[key].fix(start[key[-1]] if parameter.per_component else start)
+            else:
+                domain = RangeSet(*bounds, 0)
+                self.add_component(
+                    parameter.name, Param(*index, initialize=start, mutable=True, within=domain, units=parameter.unit, doc=parameter.doc)
+                )
+        return whole

@@ -1,0 +1,148 @@
+"""Constitutive laws of powders and tablets: pure functions of numbers, NumPy arrays or Pyomo expressions.
+
+All lengths, pressures and masses are SI; densities called *relative* are solid volume fractions (-).
+
+| symbol | meaning | unit |
+|---|---|---|
+| rho, rho_c | relative density; initial or critical one | - |
+| P | punch pressure | Pa |
+| a, b | Kawakita constants | -, 1/Pa |
+| sigma, sigma0 | tensile strength; of the pore-free tablet | Pa |
+
+The algebra is that of the reference pack (``solid_dose/press.md``), recalled from the literature there; the worked numbers
+in ``tests/data/compaction_worked_vectors.csv`` were computed and cross-checked.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+
+def _numeric(value: Any) -> bool:
+    return isinstance(value, (int, float, np.ndarray, np.generic))
+
+
+def _exp(value: Any) -> Any:
+    return np.exp(value) if _numeric(value) else pyo.exp(value)
+
+
+def _log(value: Any) -> Any:
+    return np.log(value) if _numeric(value) else pyo.log(value)
+
+
+def _sqrt(value: Any) -> Any:
+    return np.sqrt(value) if _numeric(value) else pyo.sqrt(value)
+
+
+def smooth_positive(value: Any, width: Any) -> Any:
+    """Return max(value, 0) with its kink rounded over ``width`` (same unit): off by width/2 at zero, by width^2/(4 |value|) far from it.
+
+    >>> round(float(smooth_positive(2.0, 1e-6)), 12), round(float(smooth_positive(-2.0, 1e-6)), 12)
+    (2.0, 0.0)
+    """
+    return 0.5 * (value + _sqrt(value**2 + width**2))
+
+
+def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
+    """Return ``value`` held between ``lower`` and ``upper``, both kinks rounded over ``width`` (all in one unit).
+
+    >>> [round(float(smooth_clip(x, 0.0, 1.0, 1e-8)), 7) for x in (-1.0, 0.25, 3.0)]
+    [0.0, 0.25, 1.0]
+    """
+    return 0.5 * (lower + upper + _sqrt((value - lower) ** 2 + width**2) - _sqrt((value - upper) ** 2 + width**2))
+
+
+def die_fill_mass(
+    bulk_density: Any, diameter: Any, fill_depth: Any, turret_speed: Any, paddle_speed: Any, speed_loss: Any, depth_gain: Any
+) -> tuple[Any, Any]:
+    """Return the mass (kg) of a completely filled flat die, and the factor to multiply it by.
+
+    ``W = rho_b (pi D^2/4) H [1 - xi1 n_T/n_F + xi2 H/D]``: the bracket is returned apart because it has to be held within
+    [0, 1] (``press.md``, die fill; recalled).
+
+    Parameters
+    ----------
+    bulk_density : of the powder (kg/m3).
+    diameter, fill_depth : of the die, D and H (m).
+    turret_speed, paddle_speed : n_T and n_F (rev/s).
+    speed_loss, depth_gain : xi1 and xi2 (-).
+
+    >>> mass, factor = die_fill_mass(400.0, 0.01, 0.008, 0.75, 1.0, 0.1, 0.02)
+    >>> round(float(mass) * 1e6, 3), factor
+    (251.327, 0.941)
+    """
+    mass = bulk_density * (math.pi * diameter**2 / 4) * fill_depth
+    return mass, 1 - speed_loss * turret_speed / paddle_speed + depth_gain * fill_depth / diameter
+
+
+def kawakita_density(pressure: Any, initial: Any, a: Any, b: Any) -> Any:
+    """Return the relative density under pressure: ``1 - rho_c/rho = a b P/(1 + b P)``.
+
+    It saturates at ``rho_c/(1 - a)``, which exceeds one if ``a > 1 - rho_c``.
+
+    >>> round(kawakita_density(150e6, 0.30, 0.72, 0.05e-6), 8)
+    0.82258065
+    """
+    return initial * (1 + b * pressure) / (1 + b * pressure * (1 - a))
+
+
+def kawakita_pressure(density: Any, initial: Any, a: Any, b: Any) -> Any:
+    """Return the pressure (Pa) that gives a relative density; exact inverse of :func:`kawakita_density`.
+
+    Valid for ``rho_c <= density < rho_c/(1 - a)``; the pressure grows without limit towards the upper end.
+    """
+    return (density - initial) / (b * (density * (a - 1) + initial))
+
+
+def heckel_density(pressure: Any, slope: Any, intercept: Any) -> Any:
+    """Return the relative density by Heckel, ``ln(1/(1 - rho)) = K P + A`` (``slope`` K in 1/Pa, yield pressure 1/K)."""
+    return 1 - _exp(-(slope * pressure + intercept))
+
+
+def heckel_pressure(density: Any, slope: Any, intercept: Any) -> Any:
+    """Return the pressure (Pa) that gives a relative density below one; exact inverse of :func:`heckel_density`."""
+    return (-_log(1 - density) - intercept) / slope
+
+
+def gurnham_density(pressure: Any, slope: Any, intercept: Any, unit_pressure: Any = 1.0) -> Any:
+    """Return the relative density by Gurnham, ``rho = A ln(P/P0) + B``, with P > 0 and ``unit_pressure`` P0 in the unit of P."""
+    return slope * _log(pressure / unit_pressure) + intercept
+
+
+def gurnham_pressure(density: Any, slope: Any, intercept: Any, unit_pressure: Any = 1.0) -> Any:
+    """Return the pressure that gives a relative density; exact inverse of :func:`gurnham_density`."""
+    return unit_pressure * _exp((density - intercept) / slope)
+
+
+def kuentz_leuenberger_strength(density: Any, strength: Any, critical: Any) -> Any:
+    """Return the tensile strength (Pa) by Kuentz and Leuenberger: zero at the critical density, ``strength`` without pores.
+
+    ``sigma = sigma0 [1 - (1 - rho)/(1 - rho_cs) exp(rho - rho_cs)]``; negative, and meaningless, below ``critical``.
+
+    >>> round(float(kuentz_leuenberger_strength(0.82258065, 12e6, 0.45)) / 1e6, 6)
+    6.381385
+    """
+    return strength * (1 - (1 - density) / (1 - critical) * _exp(density - critical))
+
+
+def ryshkewitch_duckworth_strength(density: Any, strength: Any, slope: Any) -> Any:
+    """Return the tensile strength (Pa) by Ryshkewitch and Duckworth, ``sigma0 exp(-k_b (1 - rho))``."""
+    return strength * _exp(-slope * (1 - density))
+
+
+def flat_break_force(strength: Any, diameter: Any, thickness: Any) -> Any:
+    """Return the diametral breaking force (N) of a flat round tablet, ``sigma pi D t/2``.
+
+    >>> round(flat_break_force(6.38138505e6, 0.010, 0.004), 6)
+    400.954248
+    """
+    return strength * math.pi * diameter * thickness / 2
+
+
+def elastic_recovery(density: Any, recovery: Any, onset: Any) -> Any:
+    """Return the relative loss of density on unloading, ``eps0 (rho - rho_ce)/(1 - rho_ce)``; negative below ``onset``."""
+    return recovery * (density - onset) / (1 - onset)
