@@ -136,9 +136,9 @@ def convolve_cumulative(
     _refuse("cumulative", cumulative[0] < 0, 0, "is negative")
     _refuse_first("cumulative", np.diff(cumulative) < 0, 1, "is less than the fraction before it")
     mass = np.diff(cumulative, prepend=0.0)
-    ages = np.concatenate((ages[:1], ages))  # the first share leaves at the first age: a cell of no width
+    edges: Array = np.concatenate((ages[:1], ages))  # the first share leaves at the first age: a cell of no width
     return _outlet(
-        times, inlet, ages, _scaled("cumulative", "ends at", mass, mass_tolerance), np.zeros_like(mass), at, before, flow, flow_tolerance
+        times, inlet, edges, _scaled("cumulative", "ends at", mass, mass_tolerance), np.zeros_like(mass), at, before, flow, flow_tolerance
     )
 
 
