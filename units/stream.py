@@ -7,7 +7,7 @@ regular point of every equation: totals are sums, and fractions lean on a flow f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from pyomo.network import Port
 
 from solvers.declare import nominal
 from solvers.errors import CaseError
+from units.laws import smooth_positive
 
-FLOW_HEEL = 1e-12
-"""Flow (kg/s) that keeps fractions defined at zero flow: 4e-9 kg/h, eight decades below a lubricant feeder's flow."""
+FLOW_HEEL = 1e-9
+"""Flow (kg/s) below which fractions fade to uniform: 4e-6 kg/h; at 1 kg/h they are off by less than 1e-12."""
 
 TYPICAL_FLOW = 1e-3
 """Typical component flow (kg/s, 3.6 kg/h) to which tolerances refer."""
@@ -64,6 +65,24 @@ class Material:
         return 1.0 - self.bulk_density / self.true_density
 
 
+def mass_fractions(amounts: Mapping[str, Any], heel: Any) -> dict[str, Any]:
+    """Return the mass fraction (-) of each component of amounts that may all be zero, or below it by an integrator's error.
+
+    The fractions sum to one always, fade to uniform below ``heel`` and are off by less than ``(heel/total)^2`` above it.
+
+    Parameters
+    ----------
+    amounts : masses or mass flows by component.
+    heel : positive amount in the same unit.
+
+    >>> mass_fractions({"api": 1.0, "excipient": 3.0}, 1e-9)["api"], mass_fractions({"api": 0.0, "excipient": 0.0}, 1e-9)["api"]
+    (0.25, 0.5)
+    """
+    total = sum(amounts.values())
+    regular = smooth_positive(total, 2 * heel)
+    return {name: (amount + (regular - total) / len(amounts)) / regular for name, amount in amounts.items()}
+
+
 def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str], doc: str = "") -> Port:
     """Add a powder stream to a unit and return its port.
 
@@ -88,8 +107,7 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
     block.add_component(f"{name}_total", total)
 
     def fraction_rule(_: Any, t: float, c: str) -> Any:
-        heel = FLOW_HEEL * u.kg / u.s
-        return (flow[t, c] + heel / len(members)) / (total[t] + heel)
+        return mass_fractions({member: flow[t, member] for member in members}, FLOW_HEEL * u.kg / u.s)[c]
 
     block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
 
