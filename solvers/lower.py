@@ -1,0 +1,379 @@
+"""From a Pyomo DAE model to a semi-explicit system of CasADi expressions.
+
+Read (:mod:`solvers.reader`), check the structure, assign what equations give outright (:mod:`solvers.structure`), and
+put the rest into ``x' = f, 0 = g``. Derivatives are unknowns like all others, so coupled derivatives become an algebraic
+loop, and a system of higher index shows as structurally singular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from pyomo.environ import Suffix
+
+from solvers.errors import StructureError, UnsupportedModelError
+from solvers.misfit import listed, misfit_error
+from solvers.reader import Equation, Reader, Reading, strip_time
+from solvers.structure import Parts, dulmage_mendelsohn, plan_elimination
+from solvers.system import DaeSystem, Fingerprint, LoweredEvent
+from solvers.tape import deep_expressions
+from solvers.timeset import TimeDependenceError, added_time_point, find_time
+
+
+def lower(model: Any) -> DaeSystem:
+    """Lower a Pyomo DAE model whose time is the one set still continuous.
+
+    Parameters
+    ----------
+    model : a Pyomo ConcreteModel or Block with ``ContinuousSet``, ``DerivativeVar``, ``Constraint``, ``Port`` and ``Arc``
+        (expanded or not). Inequalities and objectives play no part in a simulation and are left aside.
+
+    Raises
+    ------
+    StructureError : degrees of freedom, structural singularity, index above one, a state without a start.
+    UnsupportedModelError : something that cannot be lowered without changing its meaning, such as frozen time.
+    """
+    reading = read_model(model)
+    frame = classify(reading)
+    parts = dulmage_mendelsohn(frame.incidence)
+    if parts.surplus_equations or parts.short_variables:
+        raise misfit_error(frame.equation_names, frame.unknown_names, parts)
+    return _assemble(frame)
+
+
+def read_model(model: Any) -> Reading:
+    """Read a model onto a tape, with explicit time as a symbol."""
+    time = find_time(model)
+    with deep_expressions(), added_time_point(model, time) as point:
+        return Reader(model, time, point).read()
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A model as equations of symbols, before anything is eliminated."""
+
+    reading: Reading
+    symbols: ca.SX
+    pool: ca.SX
+    position: np.ndarray
+    equations: tuple[Equation, ...]
+    start_equations: tuple[Equation, ...]
+    unknowns: tuple[int, ...]
+    """Slots to be computed: derivatives and free variables that are no states."""
+    states: tuple[int, ...]
+    inputs: tuple[int, ...]
+    constants: tuple[int, ...]
+    """Fixed slots without time."""
+    incidence: ca.Sparsity
+    input_profiles: Mapping[int, Mapping[float, float]]
+
+    def side(self, nodes: list[int]) -> ca.SX:
+        """Return the expressions of nodes as a column."""
+        return self.pool[self.position[nodes].tolist()] if nodes else ca.SX(0, 1)
+
+    def symbol(self, slots: list[int] | tuple[int, ...]) -> ca.SX:
+        """Return the symbols of slots as a column."""
+        return self.side([self.reading.slots[number].node for number in slots])
+
+    @property
+    def equation_names(self) -> list[str]:
+        """Names of the equations."""
+        return [equation.name for equation in self.equations]
+
+    @property
+    def unknown_names(self) -> list[str]:
+        """Names of the unknowns, without time."""
+        return [self.reading.slots[number].name for number in self.unknowns]
+
+    @property
+    def left(self) -> ca.SX:
+        """Left sides of the equations."""
+        return self.side([equation.left for equation in self.equations])
+
+    @property
+    def right(self) -> ca.SX:
+        """Right sides of the equations."""
+        return self.side([equation.right for equation in self.equations])
+
+
+def classify(reading: Reading) -> Frame:
+    """Sort a model's scalars into states, unknowns, inputs and constants, and play the tape."""
+    slots = reading.slots
+    symbols = ca.SX.sym("s", len(reading.tape.symbols))
+    pool, position = reading.tape.play(symbols)
+    starts = _verified(reading, symbols, pool, position)
+    profiles = _var_inputs(reading)
+    states = list(dict.fromkeys(reading.derivative_of.values()))
+    is_state = set(states)
+    derivatives = list(reading.derivative_of)
+    inputs, constants, free = [], [], []
+    for number, slot in enumerate(slots):
+        if slot.component.ctype is not None and number in reading.derivative_of:
+            if slot.data.fixed:
+                raise UnsupportedModelError(f"the derivative {slot.name} is fixed", names=[slot.name], hint="write what it equals as a constraint")
+        elif number in is_state:
+            if slot.data.fixed or number in profiles:
+                raise UnsupportedModelError(
+                    f"the state {slot.name} is fixed after the start",
+                    names=[slot.name],
+                    hint="fix a state at the first time only; deactivate its equation to hold it",
+                )
+        elif number in profiles or (slot.timed and slot.data.fixed):
+            inputs.append(number)
+        elif slot.data.fixed:
+            constants.append(number)
+        else:
+            free.append(number)
+    left = pool[position[[equation.left for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
+    right = pool[position[[equation.right for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
+    candidates = derivatives + free
+    candidate_symbols = pool[position[[slots[number].node for number in candidates]].tolist()] if candidates else ca.SX(0, 1)
+    incidence = ca.jacobian_sparsity(left - right, candidate_symbols)
+    used = np.diff(incidence.colind()) > 0
+    keep = [column for column, number in enumerate(candidates) if used[column] or number in reading.derivative_of]
+    return Frame(
+        reading=reading,
+        symbols=symbols,
+        pool=pool,
+        position=position,
+        equations=tuple(reading.equations),
+        start_equations=tuple(starts),
+        unknowns=tuple(candidates[column] for column in keep),
+        states=tuple(states),
+        inputs=tuple(inputs),
+        constants=tuple(constants),
+        incidence=incidence.sub(list(range(incidence.size1())), keep)[0],
+        input_profiles={inputs.index(number): course for number, course in profiles.items() if number in inputs},
+    )
+
+
+def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarray) -> list[Equation]:
+    """Check that symbolic time gives what stands in the model, and return all equations of the start.
+
+    Raises
+    ------
+    TimeDependenceError : an equation that stands in the model is not what its rule gives with time as a symbol.
+    """
+    starts = list(reading.start_equations)
+    if not reading.checks:
+        return starts
+    def difference(which: int) -> ca.SX:
+        nodes = [(pair[which].left, pair[which].right) for pair in reading.checks]
+        one, two = (pool[position[list(column)].tolist()] for column in zip(*nodes, strict=True))
+        return one - two
+
+    function = ca.Function("check", [symbols], [difference(0), difference(1)])
+    generator = np.random.default_rng(0)
+    refuted = np.zeros(len(reading.checks), dtype=bool)
+    place = reading.tape.symbols.index(reading.time_node)
+    for time in sorted({pair[2] for pair in reading.checks}):
+        mine = np.array([pair[2] == time for pair in reading.checks])
+        for _ in range(3):
+            point = generator.uniform(0.2, 1.8, len(reading.tape.symbols))
+            point[place] = time
+            one, two = (np.asarray(value).ravel() for value in function(point))
+            close = np.isclose(one, two, rtol=1e-9, atol=1e-9, equal_nan=True)
+            refuted |= mine & ~close
+    for (symbolic, existing, time), wrong in zip(reading.checks, refuted, strict=True):
+        if not wrong:
+            continue
+        if time == reading.time.first:
+            starts.append(existing)
+        else:
+            raise TimeDependenceError(
+                f"{symbolic.source.name} is not what its rule gives when called again, so its course in time is not known",
+                names=[symbolic.source.name],
+                hint="let the rule depend on time by arithmetic only, or give values over time as a Profile to inputs=",
+            )
+    return starts
+
+
+def _var_inputs(reading: Reading) -> dict[int, dict[float, float]]:
+    """Return the courses that ``var_input`` suffixes give, by slot."""
+    courses: dict[int, dict[float, float]] = {}
+    by_component: dict[int, list[int]] = {}
+    for number, slot in enumerate(reading.slots):
+        by_component.setdefault(id(slot.component), []).append(number)
+    for suffix in reading.model.component_objects(Suffix, descend_into=True, active=True):
+        if suffix.local_name != "var_input":
+            continue
+        for component, course in suffix.items():
+            for number in by_component.get(id(component), []):
+                courses[number] = dict(course)
+    return courses
+
+
+def _assemble(frame: Frame) -> DaeSystem:
+    reading, slots = frame.reading, frame.reading.slots
+    unknown_symbols = frame.symbol(frame.unknowns)
+    plan = plan_elimination(frame.left, frame.right, unknown_symbols)
+    solved = [frame.unknowns[variable] for variable, _, _ in plan.steps]
+    torn = [frame.unknowns[variable] for variable in plan.torn]
+    derivative_slot = {state: number for number, state in reading.derivative_of.items()}
+
+    fixed_at_start = [
+        number
+        for number, slot in enumerate(slots)
+        if slot.timed and slot.start.fixed and not slot.data.fixed and number not in frame.states and number in set(frame.unknowns)
+    ]
+    start_values = ca.SX.sym("start", len(fixed_at_start))
+    start_residual = ca.vertcat(
+        frame.side([equation.left for equation in frame.start_equations]) - frame.side([equation.right for equation in frame.start_equations]),
+        frame.symbol(fixed_at_start) - start_values,
+    )
+    events = reading.events
+    guards = frame.side([event.guard for event in events if event.guard is not None])
+    conditions = frame.side([event.when for event in events if event.when is not None])
+    changes = frame.side([node for event in events for _, node in event.changes])
+    named = frame.side([node for *_, node in reading.expressions])
+    residual = frame.left - frame.right
+    kept = residual[list(plan.torn_equations)] if plan.torn_equations else ca.SX(0, 1)
+    state_slopes = frame.symbol([derivative_slot[state] for state in frame.states])
+    results = [kept, state_slopes, start_residual, guards, conditions, changes, named]
+    definitions: list[ca.SX] = []
+    if solved:
+        symbols = unknown_symbols[[variable for variable, _, _ in plan.steps]]
+        resolved, results = ca.substitute_inplace([symbols], [ca.vertcat(*(e for _, _, e in plan.steps))], results, False)
+        definitions = resolved[0].elements()
+    kept, ode, start_residual, guards, conditions, changes, named = results
+
+    expressions, owners = _named_expressions(frame, dict(zip(solved, definitions, strict=True)), torn, named)
+    parameters = [slots[number].data for number in frame.constants] + [data for data, _ in reading.params]
+    parameter_nodes = [slots[number].node for number in frame.constants] + [node for _, node in reading.params]
+    start_free = tuple(place for place, number in enumerate(frame.states) if not slots[number].start.fixed)
+    x = frame.symbol(frame.states)
+    system = DaeSystem(
+        model=reading.model,
+        time=reading.time,
+        t=frame.side([reading.time_node]),
+        x=x,
+        z=frame.symbol(torn),
+        u=frame.symbol(frame.inputs),
+        p=frame.side(parameter_nodes),
+        ode=ca.densify(ode),
+        algebraic=ca.densify(kept),
+        states=tuple(slots[number] for number in frame.states),
+        algebraics=tuple(slots[number] for number in torn),
+        inputs=tuple(slots[number] for number in frame.inputs),
+        parameters=tuple(parameters),
+        start_residual=ca.densify(start_residual),
+        start_values=start_values,
+        start_fixed=tuple(slots[number] for number in fixed_at_start),
+        start_free=start_free,
+        guards=ca.densify(guards),
+        conditions=ca.densify(conditions),
+        transition_values=ca.densify(changes),
+        events=_lowered_events(frame),
+        equation_names=tuple(frame.equations[equation].name for equation in plan.torn_equations),
+        input_profiles=frame.input_profiles,
+        fingerprint=Fingerprint(reading.model),
+        counts={"equations": len(frame.equations), "eliminated": len(solved), "loops": len(plan.blocks)},
+        _expressions=expressions,
+        _owners=owners,
+    )
+    _check_start(system, frame)
+    return system
+
+
+def _named_expressions(frame: Frame, defined: dict[int, ca.SX], torn: list[int], named: ca.SX) -> tuple[dict[str, ca.SX], dict[str, Any]]:
+    """Return the expression and the Pyomo data of everything that can be asked for, by name without time."""
+    known = {number: symbol for number, symbol in zip(torn, frame.symbol(torn).elements(), strict=True)}
+    for group in (frame.states, frame.inputs, frame.constants):
+        known.update(zip(group, frame.symbol(group).elements(), strict=True))
+    known.update(defined)
+    elements = named.elements()
+    expressions: dict[str, ca.SX] = {}
+    owners: dict[str, Any] = {}
+    for number, slot in enumerate(frame.reading.slots):
+        if number in known:
+            name = slot.name
+            expressions[name] = known[number]
+            owners[name] = slot.data
+    open_slots = [number for number in range(len(frame.reading.slots)) if number not in known]
+    undetermined = np.asarray(ca.DM(ca.sum2(ca.DM(ca.jacobian_sparsity(named, frame.symbol(open_slots)), 1.0)))).ravel() > 0
+    for place_in_list, (data, rest, place, _) in enumerate(frame.reading.expressions):
+        if undetermined[place_in_list]:
+            continue
+        expression = elements[place_in_list]
+        name = strip_time(data, rest, place)
+        expressions[name] = expression
+        owners[name] = data
+    return expressions, owners
+
+
+def _lowered_events(frame: Frame) -> tuple[LoweredEvent, ...]:
+    state_at = {number: place for place, number in enumerate(frame.states)}
+    input_at = {number: place for place, number in enumerate(frame.inputs)}
+    lowered, guards, conditions, changes = [], 0, 0, 0
+    for event in frame.reading.events:
+        states, inputs = [], []
+        for number, _ in event.changes:
+            if number in state_at:
+                states.append((state_at[number], changes))
+            elif number in input_at:
+                inputs.append((input_at[number], changes))
+            else:
+                name = frame.reading.slots[number].name
+                raise UnsupportedModelError(
+                    f"event {event.block}.{event.name} sets {name}, which is computed from equations",
+                    names=[f"{event.block}.{event.name}", name],
+                    hint="a transition sets differential states and fixed Vars; fix the Var if it is a discrete value",
+                )
+            changes += 1
+        lowered.append(
+            LoweredEvent(
+                name=event.name,
+                block=event.block,
+                event=event.event,
+                guard=None if event.guard is None else guards,
+                when=None if event.when is None else conditions,
+                states=tuple(states),
+                inputs=tuple(inputs),
+            )
+        )
+        guards += event.guard is not None
+        conditions += event.when is not None
+    return tuple(lowered)
+
+
+def _check_start(system: DaeSystem, frame: Frame) -> None:
+    """Refuse a start that leaves states open or says more than there is to be said."""
+    free = list(system.start_free)
+    equations = system.start_residual.shape[0]
+    if not free and not equations:
+        return
+    unknowns = ca.vertcat(system.x[free], system.z)
+    residual = ca.vertcat(system.start_residual, system.algebraic)
+    parts = dulmage_mendelsohn(ca.jacobian_sparsity(residual, unknowns))
+    open_states = [place for place in parts.short_variables if place < len(free)]
+    if parts.short_variables:
+        names = [system.states[free[place]].name for place in open_states] or [system.algebraics[p - len(free)].name for p in parts.short_variables]
+        raise StructureError(
+            f"{len(names)} differential state(s) have no start: {listed(names)}",
+            names=names,
+            hint="fix each at the first time, e.g. model.x[0].fix(1.0), or add an equation of the start",
+        )
+    if parts.surplus_equations:
+        names = [_start_name(frame, system, place) for place in parts.surplus_equations]
+        raise StructureError(
+            f"the start is over-determined by {listed(names)}",
+            names=names,
+            hint="unfix a state at the first time, or drop one of the equations of the start",
+        )
+
+
+def _start_name(frame: Frame, system: DaeSystem, place: int) -> str:
+    if place < len(frame.start_equations):
+        return frame.start_equations[place].name
+    place -= len(frame.start_equations)
+    if place < len(system.start_fixed):
+        return str(system.start_fixed[place].start.name)
+    return system.equation_names[place - len(system.start_fixed)]
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,179 @@
+"""The lowered model: CasADi expressions of a semi-explicit system, and the way back to every Pyomo name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from pyomo.dae import DerivativeVar
+from pyomo.environ import Constraint, Expression, Var
+from pyomo.network import Arc
+
+from solvers.declare import Event, declared_nominal
+from solvers.errors import UsageError
+from solvers.reader import Slot
+from solvers.timeset import TimeSet
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredEvent:
+    """An event in terms of the system: positions of guard and condition, and what its transition changes."""
+
+    name: str
+    block: str
+    event: Event
+    guard: int | None
+    """Position in the system's guards."""
+    when: int | None
+    """Position in the system's conditions."""
+    states: tuple[tuple[int, int], ...]
+    """(state, position in the system's transition values)."""
+    inputs: tuple[tuple[int, int], ...]
+    """(input, position in the system's transition values)."""
+
+
+@dataclass(frozen=True, eq=False)
+class DaeSystem:
+    """``x' = ode(t, x, z, u, p)``, ``0 = algebraic(t, x, z, u, p)`` and all that was eliminated on the way.
+
+    States x, algebraic variables z, inputs u (fixed Vars of time) and parameters p (mutable Params and fixed Vars
+    without time) are columns of SX symbols. Values are not part of the system: they are read from the Pyomo model when
+    a run starts, so that changing a value needs no new lowering. ``fingerprint`` tells whether the structure still
+    stands.
+    """
+
+    model: Any
+    time: TimeSet
+    t: ca.SX
+    x: ca.SX
+    z: ca.SX
+    u: ca.SX
+    p: ca.SX
+    ode: ca.SX
+    algebraic: ca.SX
+    states: tuple[Slot, ...]
+    algebraics: tuple[Slot, ...]
+    inputs: tuple[Slot, ...]
+    parameters: tuple[Any, ...]
+    start_residual: ca.SX
+    """Residuals of the equations of the start, in terms of t, x, z, u, p and ``start_values``."""
+    start_values: ca.SX
+    start_fixed: tuple[Slot, ...]
+    """Slots fixed at the first time only; their values enter ``start_values`` in this order."""
+    start_free: tuple[int, ...]
+    """States that are not fixed at the first time and follow from the equations of the start."""
+    guards: ca.SX
+    conditions: ca.SX
+    transition_values: ca.SX
+    events: tuple[LoweredEvent, ...]
+    equation_names: tuple[str, ...]
+    """Names of the equations that stayed algebraic, in the order of ``algebraic``."""
+    input_profiles: Mapping[int, Mapping[float, float]]
+    """Courses of inputs given by ``var_input`` suffixes, by input."""
+    fingerprint: Fingerprint
+    counts: Mapping[str, int]
+    """Equations, eliminated variables, algebraic loops and the like, for reports."""
+    _expressions: Mapping[str, ca.SX] = field(repr=False)
+    _owners: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def arguments(self) -> tuple[ca.SX, ca.SX, ca.SX, ca.SX, ca.SX]:
+        """The symbols (t, x, z, u, p)."""
+        return self.t, self.x, self.z, self.u, self.p
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all scalars of time that can be asked for, in the order of the model."""
+        return tuple(self._expressions)
+
+    def expression(self, name: str) -> ca.SX:
+        """Return the expression of a scalar of time in terms of (t, x, z, u, p).
+
+        Raises
+        ------
+        UsageError : there is no such name; the nearest ones are given.
+        """
+        try:
+            return self._expressions[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._expressions, n=3)
+            raise UsageError(
+                f"no variable of time is called {name!r}",
+                names=[name],
+                hint=f"did you mean {' or '.join(near)}?" if near else "names are those of Pyomo without the index of time",
+            ) from None
+
+    def owner(self, name: str) -> Any:
+        """Return the Pyomo component data (at the last time) behind a name."""
+        self.expression(name)
+        return self._owners[name]
+
+    @cached_property
+    def nominals(self) -> np.ndarray:
+        """Typical magnitude of each state, shape (number of states,): declared, else from its bounds, else 1."""
+        return np.array([_nominal(slot) for slot in self.states])
+
+    @cached_property
+    def jacobian(self) -> ca.Function:
+        """Sparse d(ode)/dx, d(ode)/dz, d(algebraic)/dx, d(algebraic)/dz as one function of (t, x, z, u, p)."""
+        blocks = [ca.jacobian(f, v) for f in (self.ode, self.algebraic) for v in (self.x, self.z)]
+        return ca.Function("jacobian", list(self.arguments), blocks)
+
+    @cached_property
+    def right_hand_side(self) -> ca.Function:
+        """``(ode, algebraic)`` as a function of (t, x, z, u, p)."""
+        return ca.Function("right_hand_side", list(self.arguments), [self.ode, self.algebraic])
+
+    def summary(self) -> str:
+        """Return one line: what the system consists of."""
+        return (
+            f"{len(self.states)} states, {len(self.algebraics)} algebraic variables, {len(self.inputs)} inputs, "
+            f"{len(self.parameters)} parameters, {len(self.events)} events; {self.counts['eliminated']} of "
+            f"{self.counts['equations']} equations eliminated"
+        )
+
+
+def _nominal(slot: Slot) -> float:
+    declared = declared_nominal(slot.component)
+    if declared is not None:
+        return declared
+    lower, upper = slot.data.lb, slot.data.ub
+    if lower is not None and upper is not None and max(abs(lower), abs(upper)) > 0:
+        return float(max(abs(lower), abs(upper)))
+    return 1.0
+
+
+class Fingerprint:
+    """The structure of a model at an instant, kept by identity: what has to be the same for a system to be of use."""
+
+    def __init__(self, model: Any) -> None:
+        self._marks = _marks(model)
+
+    def stands(self, model: Any) -> bool:
+        """Whether the model still has the structure of this fingerprint."""
+        marks = _marks(model)
+        return len(marks) == len(self._marks) and all(one is other for one, other in zip(marks, self._marks, strict=True))
+
+
+def _marks(model: Any) -> list[Any]:
+    marks: list[Any] = []
+    for block in model.block_data_objects(active=True, descend_into=True):
+        marks.append(block)
+        for constraint in block.component_objects(Constraint, descend_into=False):
+            for data in constraint._data.values():
+                marks += (data.active, data.expr)
+        for expression in block.component_objects(Expression, descend_into=False):
+            if not expression.is_reference():
+                marks += [data.expr for data in expression._data.values()]
+        for kind in (Var, DerivativeVar):
+            for variable in block.component_objects(kind, descend_into=False):
+                if not variable.is_reference():
+                    marks += [data.fixed for data in variable._data.values()]
+        marks += [(arc if arc.active else None) for arc in block.component_data_objects(Arc, descend_into=False)]
+        marks += [value for value in vars(block).values() if isinstance(value, Event)]
+    return marks

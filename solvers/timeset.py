@@ -1,0 +1,191 @@
+"""Time in a Pyomo model: which set it is, where it stands in an index, and a time point that stays a symbol.
+
+A rule called at a :class:`TimePoint` finds the model's components as at the last point of the time set, while the time
+in its arithmetic stays a symbol. So explicit time is carried through instead of being frozen at one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyomo.core.base.block import Block
+from pyomo.core.expr.numvalue import NumericValue
+from pyomo.dae import ContinuousSet, DerivativeVar
+from pyomo.environ import Expression, Param, Var
+
+from solvers.errors import UnsupportedModelError
+
+
+class TimeDependenceError(UnsupportedModelError):
+    """A rule depends on time in a way that cannot be carried into the equations."""
+
+
+class TimePoint(NumericValue):
+    """A point of time that indexes like a number and calculates like a symbol."""
+
+    __slots__ = ("first", "last", "value")
+
+    def __init__(self, value: float, first: float, last: float) -> None:
+        self.value = value
+        self.first = first
+        self.last = last
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, TimePoint):
+            return self.value == other.value
+        return bool(self.value == other)
+
+    def _is_after(self, other: Any) -> bool:
+        if other == self.first or (isinstance(other, (int, float)) and other < self.first):
+            return True
+        if other == self.last or (isinstance(other, (int, float)) and other > self.last):
+            return False
+        raise TimeDependenceError(f"the rule compares time with {other}", hint="describe switching in time by a Profile or an Event")
+
+    def __lt__(self, other: Any) -> bool:  # type: ignore[override]
+        return not self._is_after(other)
+
+    __le__ = __lt__  # type: ignore[assignment]
+
+    def __gt__(self, other: Any) -> bool:  # type: ignore[override]
+        return self._is_after(other)
+
+    __ge__ = __gt__  # type: ignore[assignment]
+
+    def _frozen(self) -> Any:
+        raise TimeDependenceError("the rule turns time into a number", hint="use Pyomo's functions (pyomo.environ.sin, exp, ...) on time, or a Profile")
+
+    __float__ = __int__ = __bool__ = __round__ = __floor__ = __ceil__ = _frozen  # type: ignore[assignment]
+
+    def is_potentially_variable(self) -> bool:
+        """Time varies."""
+        return True
+
+    def is_fixed(self) -> bool:
+        """Time is not fixed."""
+        return False
+
+    def is_constant(self) -> bool:
+        """Time is not constant."""
+        return False
+
+    def is_numeric_type(self) -> bool:
+        """Time is a number."""
+        return True
+
+    def to_string(self, *_: Any, **__: Any) -> str:
+        """Return ``t``."""
+        return "t"
+
+    def __str__(self) -> str:
+        return "t"
+
+
+@dataclass(frozen=True)
+class TimeSet:
+    """The model's time and its first and last points."""
+
+    set: Any
+    first: float
+    last: float
+
+    def position(self, component: Any) -> int | None:
+        """Return where time stands in a component's index, or None."""
+        if not component.is_indexed():
+            return None
+        place = 0
+        for subset in component.index_set().subsets():
+            if subset is self.set:
+                return place
+            if subset.dimen is None:
+                return None
+            place += subset.dimen
+        return None
+
+    def rest(self, index: Any, place: int) -> tuple[Any, ...]:
+        """Return an index without its time."""
+        return index[:place] + index[place + 1 :] if isinstance(index, tuple) else ()
+
+    def with_time(self, rest: tuple[Any, ...], place: int, time: Any) -> Any:
+        """Return the index that has the given time in it."""
+        return (*rest[:place], time, *rest[place:]) if rest else time
+
+
+def time_of(index: Any, place: int) -> Any:
+    """Return the time in an index."""
+    return index[place] if isinstance(index, tuple) else index
+
+
+def find_time(model: Any) -> TimeSet:
+    """Return the one ContinuousSet of a model that is still continuous.
+
+    Raises
+    ------
+    UnsupportedModelError : there is none, or more than one carries derivatives.
+    """
+    wanted: dict[int, Any] = {}
+    for derivative in model.component_objects(DerivativeVar, descend_into=True):
+        for continuous in derivative.get_continuousset_list():
+            wanted[id(continuous)] = continuous
+    if not wanted:
+        wanted = {id(s): s for s in model.component_objects(ContinuousSet, descend_into=True) if not s.get_discretization_info()}
+    if not wanted:
+        raise UnsupportedModelError(
+            "the model has no continuous time left",
+            hint="lower a model before its time is discretized; only other ContinuousSets may be discretized",
+        )
+    if len(wanted) > 1:
+        names = [continuous.name for continuous in wanted.values()]
+        raise UnsupportedModelError(
+            f"more than one ContinuousSet is still continuous: {', '.join(names)}",
+            names=names,
+            hint="discretize all but time, e.g. TransformationFactory('dae.finite_difference').apply_to(model, wrt=model.z)",
+        )
+    (time,) = wanted.values()
+    if time.get_discretization_info():
+        raise UnsupportedModelError(f"{time.name} is discretized already", names=[time.name], hint="lower the model before time is discretized")
+    return TimeSet(time, time.first(), time.last())
+
+
+def _same_at_all_times(param: Any, time: TimeSet, place: int, rest: tuple[Any, ...]) -> bool:
+    values = {param[time.with_time(rest, place, point)] if not param.mutable else None for point in time.set}
+    return len(values) == 1
+
+
+@contextmanager
+def added_time_point(model: Any, time: TimeSet) -> Iterator[TimePoint]:
+    """Let rules be called at a point that is not in the time set; the model is as before afterwards.
+
+    At the added point every component gives its member of the last point. A Param that differs between times has no
+    member there, so that a rule which uses it is found out.
+    """
+    value = time.first + 0.381966 * (time.last - time.first)
+    while value in time.set:
+        value = time.first + 0.618034 * (value - time.first)
+    added: list[tuple[dict[Any, Any], Any]] = []
+    try:
+        for kind in (Var, DerivativeVar, Expression, Param, Block):
+            for component in model.component_objects(kind, descend_into=True):
+                if component.is_reference():
+                    continue
+                place = time.position(component)
+                if place is None:
+                    continue
+                members = component._data
+                for index in [index for index in members if time_of(index, place) == time.last]:
+                    rest = time.rest(index, place)
+                    if kind is Param and not _same_at_all_times(component, time, place, rest):
+                        continue
+                    key = time.with_time(rest, place, value)
+                    members[key] = members[index]
+                    added.append((members, key))
+        yield TimePoint(value, time.first, time.last)
+    finally:
+        for members, key in added:
+            del members[key]
