@@ -72,7 +72,7 @@ def die_fill_mass(
     speed_loss, depth_gain : xi1 and xi2 (-).
 
     >>> mass, factor = die_fill_mass(400.0, 0.01, 0.008, 0.75, 1.0, 0.1, 0.02)
-    >>> round(float(mass) * 1e6, 3), factor
+    >>> round(mass * 1e6, 3), round(factor, 3)
     (251.327, 0.941)
     """
     mass = bulk_density * (math.pi * diameter**2 / 4) * fill_depth

@@ -24,6 +24,7 @@ MASS_HEEL = 1e-6
 """Mass in the hopper (kg) below which the composition of what leaves fades to uniform."""
 
 _REV_S = u.revolution / u.s
+_DENSITY = u.kg / u.m**3
 
 
 def _positive(name: str, unit: Any, doc: str, default: float, source: str, **more: Any) -> Parameter:
@@ -151,15 +152,13 @@ class TabletPressData(UnitBlock):
         def assay(b: Any, t: float, c: str) -> Any:
             return mass_fractions({name: b.mass[t, name] for name in components}, MASS_HEEL * u.kg)[c]
 
-        density = u.kg / u.m**3
-
         @self.Expression(time, doc="bulk density of the blend")
         def bulk_density(b: Any, t: float) -> Any:
-            return 1 / sum(b.assay[t, c] / (materials[c].bulk_density * density) for c in components)
+            return 1 / sum(b.assay[t, c] / (materials[c].bulk_density * _DENSITY) for c in components)
 
         @self.Expression(time, doc="true density of the blend")
         def true_density(b: Any, t: float) -> Any:
-            return 1 / sum(b.assay[t, c] / (materials[c].true_density * density) for c in components)
+            return 1 / sum(b.assay[t, c] / (materials[c].true_density * _DENSITY) for c in components)
 
     def _add_filling(self, time: Any, stations: int) -> None:
         self._add_quantity(time, "turret_speed", _REV_S, "turret speed, set by the hopper level")

@@ -72,12 +72,13 @@ class Parameter:
             return f"expected a number, got {value!r}"
         if not math.isfinite(value):
             return f"not finite (got {value!r})"
-        if self.integer and value != int(value):
+        if self.integer and not float(value).is_integer():
             return f"expected a whole number, got {value!r}"
-        if value < self.lower or (self.open_lower and value == self.lower):
-            return f"below its bound (got {value:g}); allowed: {self.allowed()}"
-        if value > self.upper or (self.open_upper and value == self.upper):
-            return f"above its bound (got {value:g}); allowed: {self.allowed()}"
+        number = float(value)
+        if number < self.lower or (self.open_lower and number == self.lower):
+            return f"below its bound (got {number:g}); allowed: {self.allowed()}"
+        if number > self.upper or (self.open_upper and number == self.upper):
+            return f"above its bound (got {number:g}); allowed: {self.allowed()}"
         return ""
 
     def allowed(self) -> str:
@@ -164,13 +165,13 @@ class UnitBlock(BlockData):
                 whole[parameter.name] = int(value)
                 continue
             index = (list(components),) if parameter.per_component else ()
-            start = parameter.by_component(value, components) if parameter.per_component else float(value)
+            start: dict[Any, float] = parameter.by_component(value, components) if parameter.per_component else {None: float(value)}
             bounds = tuple(bound if math.isfinite(bound) else None for bound in (parameter.lower, parameter.upper))
             if parameter.input:
                 variable = Var(time, *index, bounds=bounds, units=parameter.unit, doc=parameter.doc)
                 self.add_component(parameter.name, variable)
                 for key in variable:
-                    variable[key].fix(start[key[-1]] if parameter.per_component else start)
+                    variable[key].fix(start[key[-1] if parameter.per_component else None])
             else:
                 domain = RangeSet(*bounds, 0)
                 self.add_component(
