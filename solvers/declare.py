@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 from pyomo.common.collections import ComponentMap
@@ -94,7 +95,7 @@ class Profile:
             raise UsageError(f"a Profile needs as many values as times and at least one (got {len(times)} times, {len(values)} values)")
         if not all(map(math.isfinite, times + values)):
             raise UsageError("a Profile holds a time or value that is not finite")
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             raise UsageError("the times of a Profile have to increase strictly")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
