@@ -155,12 +155,13 @@ def build_model(problem: InitialValueProblem) -> ConcreteModel:
     """Return the problem as a Pyomo model: time ``t``, states ``y1``, ``y2`` ... with nominal values, equations ``eq1`` ..."""
     model = ConcreteModel(name=problem.name)
     model.t = ContinuousSet(bounds=(0, problem.end_time))
-    for k, (name, start, scale) in enumerate(zip(problem.names, problem.start, problem.scale, strict=True)):
+    for name, start, scale in zip(problem.names, problem.start, problem.scale, strict=True):
         state = Var(model.t, initialize=start)
         model.add_component(name, state)
         model.add_component(f"d{name}", DerivativeVar(state, wrt=model.t))
         state[0].fix(start)
         nominal(state, scale)
+    for k in range(len(problem.names)):
         model.add_component(f"eq{k + 1}", Constraint(model.t, rule=partial(_equation, problem, k)))
     return model
 
