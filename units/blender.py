@@ -106,14 +106,14 @@ class ContinuousBlenderData(UnitBlock):
         """Add parameters, ports, states and equations."""
         components = list(materials)
         whole = self.add_parameters(time, components, given)
-        for name in self.inlets(given):
+        ports = self.inlets(given)
+        for name in ports:
             add_powder_port(self, name, time, components, doc=f"powder into the blender ({name})")
         add_powder_port(self, "outlet", time, components, doc="blend")
-        arriving = [self.component(f"{name}_flow") for name in self.inlets(given)]
 
         @self.Expression(time, components, doc="mass flow into the blender")
         def feed(b: Any, t: float, c: str) -> Any:
-            return sum(flow[t, c] for flow in arriving)
+            return sum(b.component(f"{name}_flow")[t, c] for name in ports)
 
         self._add_delay(time, components, whole["delay_cells"])
         self._add_tanks(time, components, whole["tanks"])

@@ -105,12 +105,17 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
     block.add_component(f"{name}_flow", flow)
     nominal(flow, TYPICAL_FLOW)
 
-    total = Expression(time, rule=lambda _, t: sum(flow[t, c] for c in members), doc=f"{what}: mass flow")
-    block.add_component(f"{name}_total", total)
+    # Rules reach the Var through the block they are called with, so that they hold for a clone of the model as well.
+    def flows(b: Any, t: float) -> dict[str, Any]:
+        return {c: b.component(f"{name}_flow")[t, c] for c in members}
 
-    def fraction_rule(_: Any, t: float, c: str) -> Any:
-        return mass_fractions({member: flow[t, member] for member in members}, FLOW_HEEL * u.kg / u.s)[c]
+    def total_rule(b: Any, t: float) -> Any:
+        return sum(flows(b, t).values())
 
+    def fraction_rule(b: Any, t: float, c: str) -> Any:
+        return mass_fractions(flows(b, t), FLOW_HEEL * u.kg / u.s)[c]
+
+    block.add_component(f"{name}_total", Expression(time, rule=total_rule, doc=f"{what}: mass flow"))
     block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
 
     port = Port(doc=what)

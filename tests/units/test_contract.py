@@ -1,0 +1,125 @@
+"""What every unit promises: units of measure, structure, documentation, and names that exist."""
+
+import inspect
+
+import pyomo.environ as pyo
+import pytest
+from pyomo.dae import ContinuousSet
+from pyomo.environ import units as u
+from pyomo.util.check_units import assert_units_consistent, assert_units_equivalent
+
+from solvers import lower
+from solvers.errors import CaseError
+from units.blender import ContinuousBlender
+from units.feeder import LossInWeightFeeder
+from units.press import TabletPress
+from units.sink import Sink
+from units.source import Source
+from units.unit import Parameter
+
+BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
+FEEDER = {"composition": {"api": 1.0}, "setpoint": 2.0 / 3600}
+
+CASES = [
+    pytest.param(Source, {"flow": 1e-3}, id="source"),
+    pytest.param(Sink, {}, id="sink"),
+    pytest.param(LossInWeightFeeder, FEEDER, id="feeder"),
+    pytest.param(LossInWeightFeeder, FEEDER | {"initial_running": 0.0, "scheduling": 1.0}, id="feeder stopped, scheduled"),
+    pytest.param(ContinuousBlender, {"initial_composition": BLEND}, id="blender"),
+    pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 1, "delay_cells": 0}, id="one tank"),
+    pytest.param(ContinuousBlender, {"initial_composition": BLEND, "inlets": 3, "flow_exponent": 0.4}, id="three inlets"),
+    pytest.param(TabletPress, {"initial_composition": BLEND}, id="press"),
+]
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_units_of_measure_are_consistent_before_time_is_discretized(rig, unit, given):
+    assert_units_consistent(rig(unit, **given).model)
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_structure_is_well_posed_and_explicit(rig, unit, given):
+    system = lower(rig(unit, **given).model)
+    assert system.z.numel() == 0, f"an equation is not an assignment: {system.equation_names}"
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_everything_is_documented_and_has_a_unit(rig, unit, given):
+    block = rig(unit, **given).model.unit
+    for component in block.component_objects((pyo.Var, pyo.Param, pyo.Expression, pyo.Constraint)):
+        assert component.doc, component.name
+    for data in block.component_data_objects((pyo.Var, pyo.Param)):
+        assert u.get_units(data) is not None, data.name
+    assert len(inspect.getdoc(unit._ComponentDataClass)) > 300
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_promised_names_exist(rig, unit, given):
+    contract = unit._ComponentDataClass
+    block = rig(unit, **given).model.unit
+    assert contract.inputs == tuple(parameter.name for parameter in contract.parameters if parameter.input)
+    for name in contract.shown:
+        assert block.component(name) is not None, name
+    for name in contract.inputs:
+        assert all(data.fixed for data in block.component(name).values()), name
+    for name in contract.inlets(given) + contract.outlets(given):
+        assert set(block.component(name).vars) == {"flow"}
+    amounts = {"holdup": u.kg, "supply": u.kg / u.s, "withdrawal": u.kg / u.s}
+    for name, unit_of_measure in amounts.items():
+        if block.component(name) is not None:
+            assert_units_equivalent(next(iter(block.component(name).values())), unit_of_measure)
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_a_clone_is_independent_and_whole(rig, unit, given):
+    model = rig(unit, **given).model
+    copy = model.clone()
+    assert lower(copy).x.numel() == lower(model).x.numel()
+
+
+@pytest.mark.parametrize("unit", [Source, LossInWeightFeeder, ContinuousBlender, TabletPress])
+def test_all_complaints_come_at_once_and_by_name(materials, unit):
+    required = [parameter.name for parameter in unit._ComponentDataClass.parameters if parameter.default is None]
+    model = pyo.ConcreteModel()
+    model.time = ContinuousSet(bounds=(0, 1))
+    with pytest.raises(CaseError) as caught:
+        model.unit = unit(time=model.time, materials=materials, spedd=1.0)
+    assert "unit.spedd: unknown parameter" in str(caught.value)
+    for name in required:
+        assert f"unit.{name}: has to be given" in str(caught.value)
+
+
+def test_parameter_complaints():
+    real = Parameter("time", u.s, "a time", lower=0.0, open_lower=True)
+    assert real.complaint(1) == ""
+    assert real.complaint(0.0) == "below its bound (got 0); allowed: (0, inf) s"
+    assert "expected a number" in real.complaint(True)
+    assert "expected a number" in real.complaint("5")
+    assert "not finite" in real.complaint(float("nan"))
+    assert "not finite" in real.complaint(float("inf"))
+    assert real.complaints(None, ["a"]) == ["has to be given; allowed: (0, inf) s"]
+    assert "expected one number" in real.complaints({"a": 1.0}, ["a"])[0]
+    whole = Parameter("tanks", u.dimensionless, "tanks", lower=1, upper=9, integer=True)
+    assert whole.complaint(3) == whole.complaint(3.0) == ""
+    assert whole.complaint(10) == "above its bound (got 10); allowed: [1, 9]"
+
+
+def test_fractions_have_to_sum_to_one():
+    fractions = Parameter("composition", u.dimensionless, "mass fractions", lower=0.0, upper=1.0, per_component=True, fractions=True)
+    assert fractions.complaints({"a": 1.0}, ["a", "b"]) == []
+    assert fractions.by_component({"a": 1.0}, ["a", "b"]) == {"a": 1.0, "b": 0.0}
+    assert fractions.complaints({"a": 0.5, "b": 0.49}, ["a", "b"]) == ["mass fractions sum to 0.990000000; allowed: 1"]
+    assert "c: unknown component" in fractions.complaints({"c": 1.0}, ["a", "b"])[0]
+    assert "a: below its bound" in fractions.complaints({"a": -0.1, "b": 1.1}, ["a", "b"])[0]
+
+
+def test_a_component_without_value_is_named():
+    each = Parameter("flow", u.kg / u.s, "flow", lower=0.0, per_component=True)
+    assert each.complaints({"a": 1.0}, ["a", "b"]) == ["needs one value for each component; missing: b"]
+    assert each.by_component(2.0, ["a", "b"]) == {"a": 2.0, "b": 2.0}
+
+
+def test_a_mutable_param_keeps_to_its_range(rig):
+    block = rig(ContinuousBlender, initial_composition=BLEND).model.unit
+    with pytest.raises(ValueError, match="not in parameter domain"):
+        block.flow_exponent = 1.5
