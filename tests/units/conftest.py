@@ -78,7 +78,7 @@ def blend() -> dict[str, float]:
     return dict(BLEND)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rig() -> Callable[..., Rig]:
     """Return a builder: ``rig(Unit, feed={...}, horizon=..., **parameters)`` puts ``model.unit`` between source(s) and sink."""
 

@@ -1,0 +1,158 @@
+"""Continuous blender: residence-time closed forms, flow and speed changes, limits, conservation."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import simpson
+from scipy.special import gammainc
+
+from solvers import simulate
+from solvers.declare import Profile
+from units.blender import ContinuousBlender
+
+DATA = Path(__file__).parents[1] / "data"
+HOUR = 3600.0
+FLOW = 20.0 / HOUR
+TAU = 60.0
+PURE = {"excipient": 1.0}
+BASE = {"mean_time": TAU, "reference_flow": FLOW, "initial_composition": PURE, "delay_cells": 0}
+
+
+def table(name):
+    with (DATA / name).open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("tanks", [1, 2, 3, 5, 10, 20])
+def test_a_tracer_step_leaves_as_the_gamma_distribution(rig, tanks):
+    rows = table("rtd_reference_E_F.csv")
+    reduced = np.array([0.0, *(float(row["theta"]) for row in rows)])
+    feed = {"excipient": 0.9 * FLOW, "api": 0.1 * FLOW, "lubricant": 0.0}
+    setup = rig(ContinuousBlender, feed=feed, horizon=TAU * reduced[-1], tanks=tanks, initial_mass=FLOW * TAU, **BASE)
+    trajectory = simulate(setup.model, TAU * reduced, rtol=1e-10, atol=1e-13)
+    response = trajectory["unit.outlet_fraction[api]"] / 0.1
+    assert trajectory["unit.outlet_total"] == pytest.approx(FLOW, rel=1e-9)
+    assert response == pytest.approx(gammainc(tanks, tanks * reduced), abs=2e-7)
+    assert response[1:] == pytest.approx([float(row[f"F_TIS_n={tanks}"]) for row in rows], abs=2e-7)
+
+
+@pytest.mark.parametrize(("tanks", "cells", "delay"), [(1, 0, 1.0), (2, 4, 12.0), (3, 9, 20.0)])
+def test_mean_and_variance_of_the_residence_time(rig, tanks, cells, delay):
+    given = BASE | {"tanks": tanks, "delay_cells": cells, "delay": delay}
+    mean = TAU + (delay if cells else 0.0)
+    variance = TAU**2 / tanks + (delay**2 / cells if cells else 0.0)
+    feed = {"excipient": 0.0, "api": FLOW, "lubricant": 0.0}
+    time = np.linspace(0.0, 30 * TAU, 9001)
+    setup = rig(ContinuousBlender, feed=feed, horizon=30 * TAU, initial_mass=FLOW * mean, **given)
+    trajectory = simulate(setup.model, time, rtol=1e-10, atol=1e-13)
+    remaining = trajectory["unit.outlet_flow[excipient]"] / FLOW
+    assert simpson(remaining, x=time) == pytest.approx(mean, rel=1e-6)
+    assert 2 * simpson(remaining * time, x=time) - mean**2 == pytest.approx(variance, rel=1e-5)
+
+
+@pytest.mark.parametrize(("tanks", "duration"), [(1, 1.0), (2, 0.1), (2, 1.0), (5, 0.5), (5, 1.0)])
+def test_the_funnel_peak(rig, tanks, duration):
+    row = next(r for r in table("rtd_funnel_TIS.csv") if int(r["n_tanks"]) == tanks and float(r["duration_over_tau"]) == duration)
+    peak_time = TAU * float(row["t_peak_over_tau"])
+    feed = {"excipient": 0.9 * FLOW, "api": 0.1 * FLOW, "lubricant": 0.0}
+    given = BASE | {"initial_composition": {"excipient": 0.9, "api": 0.1}}
+    setup = rig(ContinuousBlender, feed=feed, horizon=5 * TAU, tanks=tanks, initial_mass=FLOW * TAU, **given)
+    pulse = Profile((0.0, duration * TAU), (0.12 * FLOW, 0.1 * FLOW))
+    around = np.clip(peak_time + np.array([-0.05, -0.01, 0.0, 0.01, 0.05]) * TAU, 0.0, None)
+    time = np.concatenate([[0.0], around])
+    trajectory = simulate(setup.model, time, inputs={"source_1.flow[api]": pulse}, rtol=1e-10, atol=1e-13)
+    peak = (trajectory["unit.outlet_flow[api]"][1:] / (0.1 * FLOW) - 1) / 0.2
+    assert peak[2] == pytest.approx(float(row["peak_fraction"]), abs=1e-7)
+    assert peak.argmax() == 2
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.4, 0.8])
+def test_hold_up_follows_flow_and_speed_by_the_power_law(rig, exponent):
+    given = BASE | {"flow_exponent": exponent, "speed_exponent": 1.1, "tanks": 3, "initial_mass": FLOW * TAU}
+    feed = {"excipient": 1.5 * FLOW, "api": 0.0, "lubricant": 0.0}
+    setup = rig(ContinuousBlender, feed=feed, horizon=40 * TAU, **given)
+    speed = Profile((0.0, 20 * TAU), (5 / 3, 10 / 3))
+    trajectory = simulate(setup.model, np.array([0.0, 20 * TAU - 1, 40 * TAU]), inputs={"unit.speed": speed})
+    expected = TAU * 1.5**-exponent * np.array([1.0, 2.0**-1.1])
+    assert trajectory["unit.residence_time"][1:] == pytest.approx(expected, rel=1e-5)
+    assert trajectory["unit.total_mass"][1:] == pytest.approx(1.5 * FLOW * expected, rel=1e-5)
+    assert setup.residual(trajectory) < 1e-10
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_an_empty_blender_without_flow_stays_empty(rig, exponent):
+    setup = rig(ContinuousBlender, feed=0.0, **(BASE | {"flow_exponent": exponent, "delay_cells": 3}))
+    trajectory = simulate(setup.model, np.array([0.0, 600.0]))
+    assert trajectory["unit.total_mass"] == pytest.approx(0.0, abs=1e-15)
+    assert np.all(np.isfinite(trajectory["unit.residence_time"]))
+    assert trajectory["unit.outlet_fraction[api]"] == pytest.approx(1 / 3)
+
+
+def test_an_empty_blender_fills_and_a_starved_one_empties(rig):
+    feed = {"excipient": FLOW, "api": 0.0, "lubricant": 0.0}
+    setup = rig(ContinuousBlender, feed=feed, horizon=40 * TAU, tanks=2, **BASE)
+    stop = Profile((0.0, 20 * TAU), (FLOW, 0.0))
+    time = np.array([0.0, TAU, 20 * TAU - 1, 40 * TAU])
+    trajectory = simulate(setup.model, time, inputs={"source_1.flow[excipient]": stop})
+    outlet = trajectory["unit.outlet_total"]
+    assert outlet[1] == pytest.approx(FLOW * gammainc(2, 2.0), rel=1e-6)
+    assert outlet[2] == pytest.approx(FLOW, rel=1e-6)
+    assert trajectory["unit.total_mass"][-1] == pytest.approx(0.0, abs=1e-9)
+    assert setup.residual(trajectory) < 1e-10
+
+
+def test_the_start_is_steady_at_reference_flow(rig):
+    given = BASE | {"delay_cells": 4, "delay": 8.0, "tanks": 3, "initial_mass": FLOW * (TAU + 8.0)}
+    feed = {"excipient": FLOW, "api": 0.0, "lubricant": 0.0}
+    setup = rig(ContinuousBlender, feed=feed, horizon=600.0, **given)
+    trajectory = simulate(setup.model, np.linspace(0.0, 600.0, 11))
+    assert trajectory["unit.outlet_total"] == pytest.approx(FLOW, rel=1e-8)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    tanks=st.integers(1, 6),
+    cells=st.integers(0, 5),
+    exponent=st.floats(0.0, 0.8),
+    start=st.floats(0.0, 1.0),
+    flow=st.floats(0.0, 60.0),
+    share=st.floats(0.0, 1.0),
+)
+def test_every_gram_is_accounted_for(rig, tanks, cells, exponent, start, flow, share):
+    feed = {"excipient": flow * share / HOUR, "api": flow * (1 - share) / HOUR, "lubricant": 0.0}
+    given = BASE | {"tanks": tanks, "delay_cells": cells, "delay": 10.0, "flow_exponent": exponent, "initial_mass": start}
+    setup = rig(ContinuousBlender, feed=feed, horizon=600.0, inlets=2, **given)
+    trajectory = simulate(setup.model, np.linspace(0.0, 600.0, 61))
+    assert setup.residual(trajectory) < 1e-10
+    for component in feed:
+        assert trajectory[f"unit.holdup[{component}]"].min() > -1e-9
+
+
+def test_variance_reduction_of_one_tank(rig):
+    """VRR = 1 + a tau for an input with autocovariance exp(-a |r|): the covariance of the linear system driven by noise."""
+    import casadi as ca
+    from scipy.linalg import solve_continuous_lyapunov
+
+    from solvers import lower
+
+    setup = rig(ContinuousBlender, feed=FLOW, tanks=1, initial_mass=FLOW * TAU, **BASE)
+    system = lower(setup.model)
+    names = system.state_names
+    tank, source = names.index("unit.mass[1,api]"), system.input_names.index("source_1.flow[api]")
+    values = [float(parameter.value) for parameter in system.parameters]
+    jacobians = ca.Function("j", [system.x, system.u, system.p], [ca.jacobian(system.ode, system.x), ca.jacobian(system.ode, system.u)])
+    speed = system.input_names.index("unit.speed")
+    inputs = np.zeros(system.u.numel())
+    inputs[speed] = 5 / 3
+    by_state, by_input = (np.array(part) for part in jacobians(np.full(system.x.numel(), 0.1), inputs, values))
+    decay, gain = by_state[tank, tank], by_input[tank, source]
+    for row in (row for row in table("blender_VRR_TIS.csv") if int(row["n_tanks"]) == 1):
+        a = float(row["a_times_tau"]) / TAU
+        drift = np.array([[decay, gain], [0.0, -a]])
+        covariance = solve_continuous_lyapunov(drift, -np.diag([0.0, 2 * a]))
+        outlet_variance = covariance[0, 0] * decay**2
+        assert 1 / outlet_variance == pytest.approx(float(row["VRR_var_in_over_var_out"]), rel=1e-8)
