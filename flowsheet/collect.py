@@ -1,0 +1,148 @@
+"""From a finished trajectory to results: the last stage that knows the Pyomo model."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyomo.environ import ConcreteModel
+
+from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UnitRow, make_fields
+from flowsheet.results_layout import canonical_json
+from flowsheet.results_write import save_results
+from flowsheet.tables import balance_row, specification_row
+from solvers import Status, Trajectory
+
+PACKAGES = ("pharmaflowsheet", "pyomo", "casadi", "scikit-sundae", "numpy", "scipy", "h5py")
+"""Distributions whose versions may change a result."""
+
+COMPONENT = "component"
+
+
+def write_results(path: str | Path, case: Any, flowsheet: Any, trajectory: Trajectory, *, stopped_because: str = "") -> Path:
+    """Write the results of a run: ``results.h5`` and ``run.json``, each whole or not at all.
+
+    Parameters
+    ----------
+    path : an existing folder, or a file ending in ``.h5`` in one.
+    case : the case; its ``resolved`` mapping is stored.
+    flowsheet : its ``model`` names units and sets.
+    trajectory : complete, or the part before a failure.
+    stopped_because : what the failure said.
+
+    Raises
+    ------
+    OutputError : the folder cannot be written to; older results are untouched.
+    """
+    results = collect_results(case.resolved, flowsheet.model, trajectory, stopped_because=stopped_because)
+    return save_results(results, Path(path), seconds=trajectory.stats.seconds)
+
+
+def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: Trajectory, *, stopped_because: str = "") -> Results:
+    """Gather everything worth keeping of a run.
+
+    Parameters
+    ----------
+    case : the resolved case, in SI.
+    model : the flowsheet's model, for the types of units and the names of sets.
+    trajectory : of that model.
+    stopped_because : why an incomplete run stopped.
+    """
+    names = trajectory.names
+    raw = make_fields(
+        names,
+        {name: np.asarray(trajectory[name], dtype=float) for name in names},
+        {name: trajectory.unit(name) for name in names},
+        {name: trajectory.doc(name) for name in names},
+    )
+    counters = {name: int(count) for name, count in trajectory.stats.as_dict().items() if name != "seconds"}
+    if trajectory.status is not Status.COMPLETE and not stopped_because:
+        stopped_because = "the run did not reach its end"
+    return Results(
+        t=np.asarray(trajectory.t, dtype=float),
+        fields=_name_dimensions(raw, model, tuple(case.get("materials", {}))),
+        events=tuple(trajectory.events),
+        status=trajectory.status,
+        stopped_because=stopped_because,
+        stats=counters,
+        balance=_balance(trajectory),
+        specifications=tuple(_specification(trajectory, entry) for entry in case.get("specifications", ())),
+        streams=tuple(StreamRow(f"S{k}", entry["from"], entry["to"]) for k, entry in enumerate(case.get("streams", ()), start=1)),
+        units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
+        case=json.loads(canonical_json(case)),
+        versions=installed_versions(),
+        seeds={"seed": int(case["seed"])} if case.get("seed") is not None else {},
+    )
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _name_dimensions(raw: tuple[Field, ...], model: ConcreteModel, components: tuple[str, ...]) -> tuple[Field, ...]:
+    """Give dimensions the names of the model's sets, as long as one name stands for one list of labels."""
+    known: dict[str, tuple] = {COMPONENT: components}
+    named = []
+    for field in raw:
+        proposals = _set_names(model, field)
+        dimensions = []
+        for fallback, proposal, labels in zip(field.dimensions, proposals, field.labels, strict=True):
+            name = COMPONENT if labels == components else proposal or fallback
+            if known.setdefault(name, labels) != labels:
+                name = fallback
+            known.setdefault(name, labels)
+            dimensions.append(name)
+        named.append(replace(field, dimensions=tuple(dimensions)))
+    return tuple(named)
+
+
+def _set_names(model: ConcreteModel, field: Field) -> list[str]:
+    nothing = [""] * len(field.dimensions)
+    component = model.find_component(field.name)
+    if component is None or not component.is_indexed():
+        return nothing
+    names = [subset.name for subset in component.index_set().subsets() if subset is not model.time]
+    if len(names) != len(field.dimensions):
+        return nothing
+    # anonymous sets have made-up names such as mass_index or {1, 2}
+    return [name if re.fullmatch(r"\w+(\.\w+)*", name) and not re.search(r"_index(_\d+)?$", name) else "" for name in names]
+
+
+def _balance(trajectory: Trajectory) -> tuple[BalanceRow, ...]:
+    prefix = "balance.supplied["
+    components = [name[len(prefix) : -1] for name in trajectory.names if name.startswith(prefix)]
+    rows = []
+    for component in components:
+        supplied, withdrawn, inventory = (
+            np.asarray(trajectory[f"balance.{what}[{component}]"]) for what in ("supplied", "withdrawn", "inventory")
+        )
+        rows.append(balance_row(component, supplied, withdrawn, inventory))
+    return tuple(rows)
+
+
+def _specification(trajectory: Trajectory, entry: Mapping[str, Any]) -> SpecificationRow:
+    variable = entry["variable"]
+    limits = {name: math.nan if entry.get(name) is None else float(entry[name]) for name in ("lower", "target", "upper")}
+    course = np.asarray(trajectory[variable], dtype=float)
+    return specification_row(
+        trajectory.t, course, variable=variable, label=entry.get("label", ""), unit=trajectory.unit(variable), **limits
+    )
+
+
+def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:
+    return UnitRow(name, entry["type"], tuple(model.find_component(name).shown))

@@ -1,0 +1,188 @@
+"""The flowsheet drawing: units as boxes with a pictogram, streams as arrows with their flow, as inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from flowsheet.report.icons import icon
+from flowsheet.report.layout import Layout, arrange
+from flowsheet.report.markup import text
+
+BOX_HEIGHT, ICON = 66, 54
+ROW, PASSING, MARGIN, LANE, RECYCLE = 128, 34, 22, 12, 34
+NARROWEST, WIDEST = 132, 236
+LONGEST = 26
+"""Most characters of a name that are drawn; the rest shows when pointed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnUnit:
+    """A unit as drawn: texts for what enters and leaves the flowsheet there, empty if nothing does."""
+
+    name: str
+    type: str
+    entering: str = ""
+    leaving: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnStream:
+    """A stream as drawn: its name, the units it joins and the text of its flow."""
+
+    name: str
+    source: str
+    target: str
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where everything stands (points): box width, left edges of columns, gaps behind them, heights of the middles."""
+
+    streams: Sequence[DrawnStream]
+    layout: Layout
+    rank: Mapping[object, int]
+    box: float
+    left: Sequence[float]
+    gaps: Sequence[float]
+    middle: Mapping[object, float]
+    width: float
+    height: float
+
+
+def flowsheet_svg(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream]) -> str:
+    """Return the drawing of a flowsheet as an SVG element; all texts are escaped."""
+    plan = _plan(units, streams)
+    with_outlet = {stream.source for stream in streams}
+    parts = [_stream_svg(k, plan) for k in range(len(streams))]
+    parts += [_unit_svg(unit, plan, unit.name in with_outlet) for unit in units]
+    return (
+        f'<svg class="flowsheet" viewBox="0 0 {plan.width:g} {plan.height:g}" width="{plan.width:g}" height="{plan.height:g}" role="img" '
+        f'aria-label="Flowsheet of {len(units)} units and {len(streams)} streams">'
+        '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0L10 5L0 10z" fill="#33475B"/></marker></defs>' + "".join(parts) + "</svg>"
+    )
+
+
+def _plan(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream]) -> Plan:
+    layout = arrange([unit.name for unit in units], [(stream.source, stream.target) for stream in streams])
+    texts = [(7.9 * min(len(unit.name), LONGEST), 5.9 * min(len(unit.type), LONGEST)) for unit in units]
+    box = min(max([NARROWEST, *(ICON + 10 + max(pair) for pair in texts)]), WIDEST)
+    label = max([70.0, *(26 + 7.2 * (len(stream.flow) + len(stream.name)) for stream in streams)])
+    gaps = [label + 14 + LANE * (1 + _passing(layout, k)) for k in range(len(layout.columns))]
+    left = [MARGIN + sum(gaps[:k]) + k * box for k in range(len(layout.columns))]
+    heights = [sum(ROW if isinstance(node, str) else PASSING for node in column) for column in layout.columns]
+    middle: dict[object, float] = {}
+    for column, height in zip(layout.columns, heights, strict=True):
+        y = MARGIN / 2 + (max(heights) - height) / 2
+        for node in column:
+            step = ROW if isinstance(node, str) else PASSING
+            middle[node] = y + step / 2 + (10 if isinstance(node, str) else 0)
+            y += step
+    rank = {node: k for k, column in enumerate(layout.columns) for node in column}
+    outside = max([0.0, *(20 + 6.6 * len(unit.leaving) for unit in units if unit.leaving)])
+    width = (left[-1] if left else 0) + box + MARGIN + outside
+    return Plan(streams, layout, rank, box, left, gaps, middle, width, max(heights, default=ROW) + MARGIN + RECYCLE * len(layout.backward))
+
+
+def _passing(layout: Layout, column: int) -> int:
+    """Return how many streams pass between a column and the next."""
+    here = set(layout.columns[column])
+    return sum(1 for k, path in enumerate(layout.paths) if k not in layout.backward and any(node in here for node in path[:-1]))
+
+
+def _ends(k: int, plan: Plan) -> tuple[float, float]:
+    """Return the heights at which a stream leaves its source and enters its target, spread over their sides."""
+
+    def spread(siblings: list[int], neighbor: int) -> float:
+        ordered = sorted(siblings, key=lambda j: plan.middle[plan.layout.paths[j][neighbor]])
+        return (ordered.index(k) - (len(ordered) - 1) / 2) * min(18, (BOX_HEIGHT - 12) / len(ordered))
+
+    forward = [j for j in range(len(plan.streams)) if j not in plan.layout.backward]
+    stream = plan.streams[k]
+    out = spread([j for j in forward if plan.streams[j].source == stream.source], 1)
+    into = spread([j for j in forward if plan.streams[j].target == stream.target], -2)
+    return plan.middle[stream.source] + out, plan.middle[stream.target] + into
+
+
+def _stream_svg(k: int, plan: Plan) -> str:
+    stream, layout = plan.streams[k], plan.layout
+    source, target = plan.rank[stream.source], plan.rank[stream.target]
+    x = plan.left[source] + plan.box
+    if k in layout.backward:
+        y = plan.height - MARGIN / 2 - RECYCLE * sorted(layout.backward).index(k)
+        start, end = (plan.middle[unit] + BOX_HEIGHT / 2 for unit in (stream.source, stream.target))
+        x0, x1 = x - plan.box * 0.2, plan.left[target] + plan.box * (0.2 if source != target else 0.5)
+        return _arrow(f"M{x0:g} {start:g}V{y:g}H{x1:g}V{end:g}") + _tag(stream, (x0 + x1) / 2 - 30, y)
+    y, last = _ends(k, plan)
+    path, here = f"M{x:g} {y:g}", y
+    for node in layout.paths[k][1:]:
+        column = plan.rank[node] - 1
+        there = last if node == stream.target else plan.middle[node]
+        turn = plan.left[column] + plan.box + plan.gaps[column] - 18 - LANE * _lane(k, column, plan)
+        path += _bend(turn, here, there) + f"H{plan.left[plan.rank[node]] + (0 if node == stream.target else plan.box):g}"
+        here = there
+    return _arrow(path) + _tag(stream, x + 8, y)
+
+
+def _lane(k: int, column: int, plan: Plan) -> int:
+    """Return the vertical lane in which a stream changes its height behind a column; far ways turn first."""
+    ways = [
+        (abs(plan.middle[a] - plan.middle[b]), j)
+        for j, path in enumerate(plan.layout.paths)
+        if j not in plan.layout.backward
+        for a, b in pairwise(path)
+        if plan.rank[a] == column
+    ]
+    return [j for _, j in sorted(ways)].index(k)
+
+
+def _bend(x: float, start: float, end: float) -> str:
+    """Return a path that changes its height at ``x``, with rounded corners."""
+    if abs(end - start) < 0.5:
+        return f"V{end:g}"
+    radius = min(7.0, abs(end - start) / 2)
+    way = radius if end > start else -radius
+    return f"H{x - radius:g}Q{x:g} {start:g} {x:g} {start + way:g}V{end - way:g}Q{x:g} {end:g} {x + radius:g} {end:g}"
+
+
+def _arrow(path: str) -> str:
+    return f'<path d="{path}" fill="none" stroke="#33475B" stroke-width="1.8" marker-end="url(#tip)"/>'
+
+
+def _tag(stream: DrawnStream, x: float, y: float) -> str:
+    width = 8 + 7 * len(stream.name)
+    return (
+        f'<rect x="{x:g}" y="{y - 21:g}" width="{width}" height="16" rx="8" fill="#0B4F8A"/>'
+        f'<text x="{x + width / 2:g}" y="{y - 9:g}" text-anchor="middle" class="tag">{text(stream.name)}</text>'
+        f'<text x="{x + width + 4:g}" y="{y - 9:g}" class="flow">{text(stream.flow)}</text>'
+    )
+
+
+def _unit_svg(unit: DrawnUnit, plan: Plan, has_outlet: bool) -> str:
+    x, center = plan.left[plan.rank[unit.name]], plan.middle[unit.name]
+    y = center - BOX_HEIGHT / 2
+    kind = unit.type.replace("_", " ")
+    parts = [
+        f"<g><title>{text(unit.name)} ({text(kind)})</title>",
+        f'<rect x="{x:g}" y="{y:g}" width="{plan.box:g}" height="{BOX_HEIGHT}" rx="7" class="unit"/>',
+        f'<g transform="translate({x + 9:g} {center - 18:g})" class="icon">{icon(unit.type)}</g>',
+        f'<text x="{x + ICON:g}" y="{center - 3:g}" class="name">{text(_shortened(unit.name))}</text>',
+        f'<text x="{x + ICON:g}" y="{center + 13:g}" class="kind">{text(_shortened(kind))}</text>',
+    ]
+    if unit.entering:
+        parts.append(_arrow(f"M{x + 27:g} {y - 28:g}V{y:g}"))
+        parts.append(f'<text x="{x + 36:g}" y="{y - 14:g}" class="outside">{text(unit.entering)}</text>')
+    if unit.leaving and has_outlet:
+        parts.append(_arrow(f"M{x + 27:g} {y + BOX_HEIGHT:g}v28"))
+        parts.append(f'<text x="{x + 36:g}" y="{y + BOX_HEIGHT + 20:g}" class="outside">{text(unit.leaving)}</text>')
+    elif unit.leaving:
+        parts.append(_arrow(f"M{x + plan.box:g} {center:g}H{plan.width - MARGIN:g}"))
+        parts.append(f'<text x="{x + plan.box + 8:g}" y="{center - 9:g}" class="outside">{text(unit.leaving)}</text>')
+    return "".join(parts) + "</g>"
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"

@@ -1,0 +1,23 @@
+"""Pictograms of unit types, drawn on 36 by 36 points in the current stroke color."""
+
+from __future__ import annotations
+
+_ICONS = {
+    "loss_in_weight_feeder": '<path d="M5 4H27L21 18H11z"/><path d="M11 18V24H33"/><path d="M11 30H33"/>'
+    '<path d="M11 24V30M15 30L19 24M20 30L24 24M25 30L29 24"/>'
+    '<path d="M8 34H24" stroke-width="2.6"/>',
+    "continuous_blender": '<rect x="2" y="10" width="32" height="16" rx="8"/>'
+    '<path d="M5 18H31"/><path d="M9 13V23M15 13V23M21 13V23M27 13V23"/>'
+    '<path d="M8 10V4M28 26V32"/>',
+    "tablet_press": '<path d="M13 2H23V11H13z"/><path d="M4 14H13V22H4zM23 14H32V22H23z"/>'
+    '<path d="M13 25H23V34H13z"/><rect x="14" y="15" width="8" height="6" rx="3"/>',
+    "source": '<circle cx="18" cy="18" r="14"/><path d="M10 18H25M19 11L26 18L19 25"/>',
+    "sink": '<path d="M4 10V32H32V10"/><path d="M18 3V22M11 16L18 23L25 16"/>',
+}
+
+_ANY = '<rect x="5" y="5" width="26" height="26" rx="4"/><path d="M5 14H31M14 14V31"/>'
+
+
+def icon(unit_type: str) -> str:
+    """Return the SVG shapes of a unit type; a plain one for a type from elsewhere."""
+    return _ICONS.get(unit_type, _ANY)

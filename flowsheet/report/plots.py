@@ -1,0 +1,271 @@
+"""Figures of the report, drawn by Matplotlib without its global state and handed over as SVG text."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from flowsheet.display import DisplayUnit, format_number
+from flowsheet.results import SpecificationRow
+from flowsheet.tables import intervals_outside
+
+# Okabe and Ito (2008), "Color universal design": told apart by all kinds of color vision
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#1B2733"
+LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES = ("-", "--", ":", "-.")
+INK, FAINT = "#1B2733", "#8A97A5"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#E4E8EC",
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.fonttype": "path",
+    # ids in the SVG would be random without it
+    "svg.hashsalt": "flowsheet",
+}
+
+BUCKETS = 500
+"""Columns into which a course is divided for drawing: about two per printed millimeter of the widest figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Something that lasts: a refill or a disturbance, on a lane of its own."""
+
+    lane: str
+    start: float
+    end: float
+    disturbance: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """The axis that all figures share: unit, where it ends, and where the run ended (s)."""
+
+    unit: DisplayUnit
+    horizon: float
+    reached: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run reached the end of the axis."""
+        return self.reached >= self.horizon
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A course to draw, in SI."""
+
+    label: str
+    values: np.ndarray
+    color: str = BLUE
+    dash: str = "-"
+
+
+def thin(t: np.ndarray, y: np.ndarray, buckets: int = BUCKETS) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out points that cannot be seen: of each bucket the first, last, lowest and highest point stay.
+
+    >>> t, y = thin(np.arange(100000.0), np.where(np.arange(100000) == 777, 5.0, 0.0))
+    >>> len(t) <= 4 * BUCKETS, float(y.max())
+    (True, 5.0)
+    """
+    if len(t) <= 4 * buckets:
+        return t, y
+    kept: set[int] = set()
+    for chunk in np.array_split(np.arange(len(t)), buckets):
+        part = y[chunk]
+        finite = np.isfinite(part)
+        kept.update((int(chunk[0]), int(chunk[-1])))
+        kept.update(int(k) for k in chunk[~finite][:1])
+        if finite.any():
+            kept.update((int(chunk[np.nanargmin(part)]), int(chunk[np.nanargmax(part)])))
+    chosen = np.array(sorted(kept))
+    return t[chosen], y[chosen]
+
+
+def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis, bands: Sequence[Band]) -> str:
+    """Draw a quality attribute against its limits, with refills and disturbances on lanes above; return SVG text.
+
+    Parameters
+    ----------
+    t, y : (n,) course in SI.
+    row : limits and label.
+    unit : display unit of the attribute.
+    axis : the time axis.
+    bands : what is to be marked.
+    """
+    lanes = list(dict.fromkeys(band.lane for band in bands))
+    with mpl.rc_context(STYLE):
+        height = 3.0 + 0.2 * len(lanes)
+        figure = Figure(figsize=(8.6, height), layout="constrained")
+        if lanes:
+            strip, axes = figure.subplots(2, 1, sharex=True, height_ratios=(0.2 * len(lanes), 2.7))
+            _draw_lanes(strip, lanes, bands, axis)
+        else:
+            axes = figure.subplots()
+        _draw_limits(axes, t, y, row, unit, axis)
+        for band in bands:
+            if band.disturbance:
+                axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=ORANGE, alpha=0.18, linewidth=0, zorder=0)
+        _finish(axes, axis, unit.text)
+        return _svg(figure)
+
+
+def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis) -> None:
+    x, shown = axis.unit.shown(t), unit.shown(y)
+    lower, upper = unit.shown(row.lower), unit.shown(row.upper)
+    low, high = _range([*shown[np.isfinite(shown)], *(z for z in (lower, upper, unit.shown(row.target)) if math.isfinite(z))])
+    axes.set_ylim(low, high)
+    for limit, beyond, edge, name in ((upper, np.greater, high, "upper limit"), (lower, np.less, low, "lower limit")):
+        if math.isnan(limit):
+            continue
+        axes.axhline(limit, color=INK, linestyle=(0, (6, 3)), linewidth=1.1)
+        axes.axhspan(limit, edge, facecolor="#F3EDE8", linewidth=0, zorder=0)
+        axes.annotate(
+            f"{name} {format_number(limit)}",
+            (1, limit),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 3 if limit == upper else -3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom" if limit == upper else "top",
+            fontsize=8,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+            zorder=4,
+        )
+        axes.fill_between(
+            x,
+            shown,
+            limit,
+            where=beyond(shown, limit),
+            interpolate=True,
+            facecolor=VERMILLION,
+            alpha=0.35,
+            edgecolor=VERMILLION,
+            hatch="////",
+            linewidth=0,
+        )
+    if math.isfinite(row.target):
+        axes.axhline(unit.shown(row.target), color=FAINT, linestyle=":", linewidth=1.1)
+    for start, end in intervals_outside(t, y, row.lower, row.upper):
+        axes.axvspan(axis.unit.shown(start), axis.unit.shown(end), ymax=0.025, facecolor=VERMILLION, linewidth=0, zorder=3)
+    axes.plot(*thin(x, shown), color=BLUE, linewidth=1.5)
+
+
+def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: TimeAxis) -> None:
+    for band in bands:
+        y = len(lanes) - 1 - lanes.index(band.lane)
+        style = (
+            {"facecolor": ORANGE, "hatch": "////", "edgecolor": "#8A5A00"} if band.disturbance else {"facecolor": SKY, "edgecolor": BLUE}
+        )
+        start, width = axis.unit.shown(band.start), axis.unit.shown(band.end) - axis.unit.shown(band.start)
+        strip.broken_barh([(start, width)], (y + 0.16, 0.68), linewidth=0.6, **style)
+        if band.label:
+            late = band.end > 0.6 * axis.horizon
+            strip.annotate(
+                band.label,
+                (start if late else start + width, y + 0.5),
+                xytext=(-4 if late else 4, 0),
+                textcoords="offset points",
+                ha="right" if late else "left",
+                va="center",
+                fontsize=7.5,
+            )
+    strip.set_ylim(0, len(lanes))
+    strip.set_yticks([len(lanes) - k - 0.5 for k in range(len(lanes))], lanes, fontsize=7.5)
+    strip.tick_params(axis="both", length=0, labelbottom=False)
+    strip.grid(visible=False)
+    strip.spines[["left", "bottom"]].set_visible(False)
+
+
+def course_figure(t: np.ndarray, lines: Sequence[Line], unit: DisplayUnit, axis: TimeAxis, bands: Sequence[Band]) -> str:
+    """Draw courses that belong together into one small figure; return SVG text."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 2.5), layout="constrained")
+        axes = figure.subplots()
+        for band in bands:
+            color = ORANGE if band.disturbance else SKY
+            axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=color, alpha=0.28, linewidth=0, zorder=0)
+        for line in lines:
+            axes.plot(
+                *thin(axis.unit.shown(t), unit.shown(line.values)),
+                color=line.color,
+                linestyle=line.dash,
+                linewidth=1.3,
+                label=line.label or None,
+            )
+        values = np.concatenate([unit.shown(line.values) for line in lines])
+        axes.set_ylim(*_range(values[np.isfinite(values)]))
+        if any(line.label for line in lines):
+            figure.legend(loc="outside upper left", ncols=4, handlelength=1.8, columnspacing=1.4, borderaxespad=0.1)
+        _finish(axes, axis, unit.text)
+        return _svg(figure)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    """Return axis limits with room around; a course that hardly changes is not blown up to noise."""
+    if len(values) == 0:
+        return 0.0, 1.0
+    low, high = float(min(values)), float(max(values))
+    span = max(high - low, 2e-3 * max(abs(low), abs(high)), 1e-12)
+    middle = (low + high) / 2
+    return middle - 0.6 * span, middle + 0.6 * span
+
+
+def _finish(axes: Axes, axis: TimeAxis, unit: str) -> None:
+    end = axis.unit.shown(axis.horizon)
+    axes.set_xlim(0, end)
+    axes.set_xlabel(f"time [{axis.unit.text}]")
+    axes.set_ylabel(f"[{unit}]" if unit else "[–]")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 3, 5, 6, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    if not axis.complete:
+        reached = axis.unit.shown(axis.reached)
+        axes.axvspan(reached, end, facecolor="#EEEEEE", edgecolor="#777777", hatch="xx", linewidth=0, zorder=4)
+        axes.axvline(reached, color=BLACK, linewidth=2, zorder=5)
+        axes.text(
+            0.5,
+            0.5,
+            "INCOMPLETE RUN",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            fontsize=20,
+            fontweight="bold",
+            color=VERMILLION,
+            alpha=0.55,
+            rotation=12,
+            zorder=6,
+        )
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # a hundredth of a point is finer than any printer
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), buffer.getvalue())

@@ -1,0 +1,30 @@
+"""Writing ``report.html``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowsheet.atomic import write_atomically
+from flowsheet.report.page import render
+from flowsheet.results_read import open_results
+
+
+def write_report(results: str | Path, html: str | Path | None = None) -> Path:
+    """Write the report of a run and return its path.
+
+    Parameters
+    ----------
+    results : a results folder, or the ``results.h5`` in it.
+    html : where to write; ``report.html`` beside the results if not given.
+
+    Raises
+    ------
+    UsageError : there are no results.
+    InputDataError : the results are damaged or of another kind.
+    OutputError : the report cannot be written; an older one is untouched.
+    """
+    source = Path(results)
+    folder = source if source.is_dir() else source.parent
+    target = folder / "report.html" if html is None else Path(html)
+    write_atomically(target, render(open_results(source)).encode())
+    return target

@@ -1,0 +1,237 @@
+"""Tables made from the courses of variables: balances, specifications, streams, summaries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow
+
+Interval = tuple[float, float]
+
+
+# --- balances -------------------------------------------------------------------------------------------------------
+
+
+def balance_row(component: str, entered: np.ndarray, left: np.ndarray, inventory: np.ndarray, reacted: float = 0.0) -> BalanceRow:
+    """Balance one component over a run.
+
+    Parameters
+    ----------
+    component : its name.
+    entered, left : (n,) amounts (kg) integrated from the flows across the boundary, beside the states.
+    inventory : (n,) amount (kg) that the units hold.
+    reacted : amount (kg) made by reaction (negative if consumed).
+
+    >>> row = balance_row("api", np.array([0.0, 3.0]), np.array([0.0, 1.0]), np.array([5.0, 7.0]))
+    >>> row.accumulated, row.residual, row.closes
+    (2.0, 0.0, True)
+    """
+    came, went = float(entered[-1] - entered[0]), float(left[-1] - left[0])
+    accumulated = float(inventory[-1] - inventory[0])
+    residual = came + reacted - went - accumulated
+    scale = max(abs(came), abs(went), abs(reacted), float(np.max(np.abs(inventory))))
+    # nothing handled leaves nothing to lose; a NaN anywhere has to stay one
+    relative = residual / scale if scale != 0.0 else residual
+    return BalanceRow(component, came, went, accumulated, reacted, residual, relative)
+
+
+# --- specifications ---------------------------------------------------------------------------------------------------
+
+
+def intervals_beyond(t: np.ndarray, y: np.ndarray, limit: float) -> tuple[Interval, ...]:
+    """Return the time intervals during which ``y`` lies strictly above ``limit``.
+
+    Between points ``y`` is a straight line, so that crossing times are exact for it; a segment with an end that is not
+    a number belongs to no interval. For "below", pass ``-y`` and ``-limit``.
+
+    >>> intervals_beyond(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 0.0]), 1.0)
+    ((0.5, 1.5),)
+    """
+    excess = np.asarray(y, dtype=float) - limit
+    found: list[Interval] = []
+    with np.errstate(invalid="ignore"):
+        touched = np.flatnonzero((excess[:-1] > 0) | (excess[1:] > 0))
+    for k in touched:
+        first, last = excess[k], excess[k + 1]
+        if math.isnan(first) or math.isnan(last):
+            continue
+        start, end = float(t[k]), float(t[k + 1])
+        if first <= 0:
+            start += (end - start) * float(first / (first - last))
+        elif last <= 0:
+            end -= (end - start) * float(last / (last - first))
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def intervals_outside(t: np.ndarray, y: np.ndarray, lower: float, upper: float) -> tuple[Interval, ...]:
+    """Return the intervals during which ``y`` is below ``lower`` or above ``upper`` (NaN: no such limit), in order."""
+    above = () if math.isnan(upper) else intervals_beyond(t, y, upper)
+    below = () if math.isnan(lower) else intervals_beyond(t, -y, -lower)
+    return tuple(sorted(above + below))
+
+
+def specification_row(
+    t: np.ndarray,
+    y: np.ndarray,
+    *,
+    variable: str,
+    label: str = "",
+    unit: str = "",
+    lower: float = math.nan,
+    target: float = math.nan,
+    upper: float = math.nan,
+) -> SpecificationRow:
+    """Hold the course ``y`` (n,) at times ``t`` (n,) against its limits (SI; NaN where there is none).
+
+    >>> row = specification_row(np.array([0.0, 10.0, 20.0]), np.array([0.0, 2.0, 0.0]), variable="press.assay", upper=1.5)
+    >>> row.time_above, row.met
+    (5.0, False)
+    """
+    undefined = np.isnan(y[:-1]) | np.isnan(y[1:])
+    steps = np.diff(t)
+    sound = ~undefined
+    covered = float(steps[sound].sum())
+    mean = float((steps * (y[:-1] + y[1:]) / 2)[sound].sum() / covered) if covered > 0 else float(y[-1])
+    return SpecificationRow(
+        variable=variable,
+        label=label or variable,
+        unit=unit,
+        lower=lower,
+        target=target,
+        upper=upper,
+        minimum=float(np.nanmin(y)) if not np.isnan(y).all() else math.nan,
+        maximum=float(np.nanmax(y)) if not np.isnan(y).all() else math.nan,
+        mean=mean,
+        time_below=0.0 if math.isnan(lower) else total(intervals_beyond(t, -y, -lower)),
+        time_above=0.0 if math.isnan(upper) else total(intervals_beyond(t, y, upper)),
+        time_undefined=float(steps[undefined].sum()),
+        duration=float(t[-1] - t[0]),
+    )
+
+
+def total(intervals: Iterable[Interval]) -> float:
+    """Return the summed length of intervals."""
+    return math.fsum(end - start for start, end in intervals)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTableRow:
+    """One component (or all together, ``component=""``) of a stream: flows (kg/s), amount passed (kg), mass fractions (-).
+
+    The mean flow is that over time; the mean fraction is what was in all that passed.
+    """
+
+    stream: StreamRow
+    component: str
+    flow_start: float
+    flow_mean: float
+    flow_end: float
+    amount: float
+    fraction_start: float
+    fraction_mean: float
+    fraction_end: float
+
+
+def stream_table(results: Results) -> tuple[StreamTableRow, ...]:
+    """Return for each stream one row per component and one for the total, in the order of the case."""
+    return tuple(row for stream in results.streams for row in _stream_rows(results, stream))
+
+
+def stream_flows(results: Results, stream: StreamRow) -> dict[str, np.ndarray]:
+    """Return the mass flow (n,) in kg/s of each component of a stream."""
+    flow = results.field(f"{stream.source}_flow")
+    return {str(label): flow.values[:, k] for k, label in enumerate(flow.labels[0])}
+
+
+def _stream_rows(results: Results, stream: StreamRow) -> list[StreamTableRow]:
+    flows = stream_flows(results, stream)
+    whole = np.sum(list(flows.values()), axis=0)
+    passed = float(np.trapezoid(whole, results.t))
+    duration = float(results.t[-1] - results.t[0])
+    rows = []
+    for component, flow in [*flows.items(), ("", whole)]:
+        amount = float(np.trapezoid(flow, results.t))
+        rows.append(
+            StreamTableRow(
+                stream=stream,
+                component=component,
+                flow_start=float(flow[0]),
+                flow_mean=amount / duration if duration > 0 else float(flow[0]),
+                flow_end=float(flow[-1]),
+                amount=amount,
+                fraction_start=_share(flow[0], whole[0]),
+                fraction_mean=_share(amount, passed),
+                fraction_end=_share(flow[-1], whole[-1]),
+            )
+        )
+    return rows
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else math.nan
+
+
+# --- what `flowsheet show` prints -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """A variable in short: values at the start and end of the run, mean over time and extremes, in ``unit`` (SI)."""
+
+    name: str
+    unit: str
+    start: float
+    end: float
+    mean: float
+    minimum: float
+    maximum: float
+    doc: str
+
+
+def show(results: Results, names: Sequence[str] = ()) -> tuple[SummaryRow, ...]:
+    """Return one row per variable: what ``flowsheet show RESULTS [NAME ...]`` prints.
+
+    Parameters
+    ----------
+    results : an opened result.
+    names : variables (``press.assay``), components (``blender.mass``), units (``press``) or patterns (``*.outlet_total``);
+        all variables if empty. A variable named twice gives one row.
+
+    Raises
+    ------
+    UsageError : a name fits nothing; the nearest names are given.
+    """
+    chosen = dict.fromkeys(name for word in names for name in results.select(word)) if names else dict.fromkeys(results.names)
+    return tuple(_summary(results, name) for name in chosen)
+
+
+def _summary(results: Results, name: str) -> SummaryRow:
+    y = results[name]
+    duration = float(results.t[-1] - results.t[0])
+    mean = float(np.trapezoid(y, results.t)) / duration if duration > 0 else float(y[0])
+    return SummaryRow(name, results.unit(name), float(y[0]), float(y[-1]), mean, float(np.min(y)), float(np.max(y)), results.doc(name))
+
+
+def series(results: Results, names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return header and rows of the courses of variables: what ``flowsheet show RESULTS NAME ... --csv`` prints.
+
+    The header is ``("time [s]", "press.assay", "blender.mass[1,api] [kg]", ...)``, the array (n, 1 + variables) in SI.
+
+    Raises
+    ------
+    UsageError : a name fits nothing; the nearest names are given.
+    """
+    chosen = tuple(dict.fromkeys(name for word in names for name in results.select(word)))
+    header = tuple(f"{name} [{results.unit(name)}]" if results.unit(name) else name for name in chosen)
+    return ("time [s]", *header), np.column_stack([results.t, *(results[name] for name in chosen)])
