@@ -1,0 +1,186 @@
+"""A case: what is simulated, in SI, checked and immutable. Read from a file by :func:`flowsheet.case_load.load_case`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowsheet.problems import Problem
+from flowsheet.quantities import si_text
+from flowsheet.registry import UnitType
+from flowsheet.schema import SCHEMA
+from solvers.declare import Interpolation, Profile
+from units.stream import Material
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpec:
+    """A unit: its name, its type and all its parameters in SI, defaults filled in."""
+
+    name: str
+    type: UnitType
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """A stream from an outlet to an inlet, both as ``unit.port``."""
+
+    name: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSpec:
+    """The course of an input: ``profile`` in s and in the SI unit ``unit`` (empty if dimensionless)."""
+
+    variable: str
+    profile: Profile
+    unit: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """Limits of a quality attribute in SI; None where there is none."""
+
+    variable: str
+    unit: str
+    lower: float | None
+    target: float | None
+    upper: float | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A whole case. Times in s, everything in SI.
+
+    Parameters
+    ----------
+    name, title, description : for people.
+    horizon, interval : simulated time and time between output points.
+    rtol, atol : tolerances of the simulation.
+    display : chosen display units by kind of quantity.
+    materials : components by name, in the order of the file.
+    units, streams, profiles, specifications : in the order of the file.
+    warnings : what is allowed but deserves a look.
+    file : where it came from; not part of what is resolved.
+    """
+
+    name: str
+    title: str
+    description: str
+    horizon: float
+    interval: float
+    rtol: float
+    atol: float
+    display: Mapping[str, str]
+    materials: Mapping[str, Material]
+    units: tuple[UnitSpec, ...]
+    streams: tuple[StreamSpec, ...]
+    profiles: tuple[ProfileSpec, ...]
+    specifications: tuple[Specification, ...]
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    file: Path | None = field(default=None, compare=False)
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The case as plain data in SI with all defaults filled in: what was really run.
+
+        Dimensional parameters are ``{"value": ..., "unit": ...}``, dimensionless ones plain numbers, times plain
+        numbers in s. :func:`case_document` turns it back into what a case file holds.
+        """
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "time_unit": "s",
+            "horizon": self.horizon,
+            "output": {"interval": self.interval},
+            "solver": {"rtol": self.rtol, "atol": self.atol},
+            "display": dict(self.display),
+            "materials": {
+                name: {key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")}
+                for name, material in self.materials.items()
+            },
+            "units": {unit.name: _resolved_unit(unit) for unit in self.units},
+            "streams": [{"name": stream.name, "from": stream.source, "to": stream.target} for stream in self.streams],
+            "profiles": [
+                {
+                    "variable": spec.variable,
+                    "unit": spec.unit,
+                    "times": list(spec.profile.times),
+                    "values": list(spec.profile.values),
+                    "interpolation": spec.profile.interpolation.value,
+                    "label": spec.label,
+                }
+                for spec in self.profiles
+            ],
+            "specifications": [
+                {"variable": s.variable, "unit": s.unit, "lower": s.lower, "target": s.target, "upper": s.upper, "label": s.label}
+                for s in self.specifications
+            ],
+        }
+
+
+def _resolved_unit(unit: UnitSpec) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": unit.type.name}
+    for parameter in unit.type.contract.parameters:
+        value, text = unit.parameters[parameter.name], si_text(parameter.unit)
+        if isinstance(value, Mapping):
+            entry[parameter.name] = {component: _with_unit(number, text) for component, number in value.items()}
+        else:
+            entry[parameter.name] = _with_unit(value, text)
+    return entry
+
+
+def _with_unit(value: float, unit: str) -> Any:
+    return {"value": value, "unit": unit} if unit else value
+
+
+def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a case file would hold to give this resolved case: quantities as text, in SI.
+
+    Reading it gives the same resolved case again, bit by bit, so that results can be run anew from their own record.
+    """
+    document: dict[str, Any] = {key: resolved[key] for key in ("schema", "name", "title", "description", "solver", "display")}
+    document["horizon"] = _text(resolved["horizon"], "s")
+    document["output"] = {"interval": _text(resolved["output"]["interval"], "s")}
+    document["materials"] = {name: _plain(entry) for name, entry in resolved["materials"].items()}
+    document["units"] = {name: _plain(entry) for name, entry in resolved["units"].items()}
+    document["streams"] = [dict(stream) for stream in resolved["streams"]]
+    document["profiles"] = [
+        {
+            "variable": profile["variable"],
+            "times": [_text(time, "s") for time in profile["times"]],
+            "values": [_text(value, profile["unit"]) for value in profile["values"]],
+            "interpolation": profile["interpolation"],
+            "label": profile["label"],
+        }
+        for profile in resolved["profiles"]
+    ]
+    document["specifications"] = [
+        {key: _text(s[key], s["unit"]) if key in ("lower", "target", "upper") else s[key] for key in s if key != "unit" and s[key] is not None}
+        for s in resolved["specifications"]
+    ]
+    return document
+
+
+def _plain(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    if "value" in entry:
+        return _text(entry["value"], entry["unit"])
+    return {key: _plain(value) for key, value in entry.items()}
+
+
+def _text(value: float, unit: str) -> str | float:
+    return f"{value!r} {unit}" if unit else value
+
+
+INTERPOLATIONS = {interpolation.value: interpolation for interpolation in Interpolation}

@@ -1,0 +1,169 @@
+"""Assembling units and streams into one Pyomo model."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pyomo.environ as pyo
+from pyomo.common.log import LoggingIntercept
+from pyomo.dae import ContinuousSet
+from pyomo.network import Arc
+
+from flowsheet.balance import add_balance
+from flowsheet.connections import Ports, connection_faults
+from flowsheet.problems import ConnectionErrors, Problem, listed
+from flowsheet.registry import contract_of, unit_type
+from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
+from solvers.errors import StructureError, UsageError
+from units.stream import Material
+
+
+class Flowsheet:
+    """Units, streams and the material balance as one Pyomo DAE model over time from 0 to a horizon.
+
+    Parameters
+    ----------
+    horizon : simulated time (s), positive.
+    materials : components by name; every unit knows all of them.
+
+    >>> from units.source import Source
+    >>> from units.sink import Sink
+    >>> fs = Flowsheet(horizon=60.0, materials={"api": Material("api", true_density=1300.0, bulk_density=350.0)})
+    >>> _ = fs.add("supply", Source, flow={"api": 1e-3})
+    >>> _ = fs.add("bin", Sink)
+    >>> fs.connect("supply.outlet", "bin.inlet")
+    >>> fs.model.bin.inlet.name
+    'bin.inlet'
+    """
+
+    def __init__(self, horizon: float, materials: Mapping[str, Material]) -> None:
+        if not (math.isfinite(horizon) and horizon > 0):
+            raise UsageError(f"the horizon has to be positive and finite (got {horizon!r} s)")
+        if not materials:
+            raise UsageError("a flowsheet needs at least one material")
+        self.materials = dict(materials)
+        self.streams: list[tuple[str, str]] = []
+        self._ports: dict[str, Ports] = {}
+        self._complete = False
+        self._model = pyo.ConcreteModel()
+        self._model.time = ContinuousSet(bounds=(0.0, float(horizon)), doc="time (s)")
+
+    def add(self, name: str, kind: Any, **parameters: Any) -> Any:
+        """Add a unit and return its block.
+
+        Parameters
+        ----------
+        name : of the unit; ``flowsheet.model.<name>`` is its block.
+        kind : a unit operation such as :class:`units.feeder.LossInWeightFeeder`, or the name of a registered type.
+        parameters : in SI, as the unit declares them.
+
+        Raises
+        ------
+        CaseError : unknown type, or a parameter is unknown, missing or out of its range.
+        UsageError : the name cannot be used or is taken, or the model is already complete.
+        """
+        self._refuse_if_complete()
+        complaint = name_complaint(name)
+        if complaint:
+            raise UsageError(f"unit {name!r}: {complaint}", names=[name])
+        if name in self._ports:
+            raise UsageError(f"there is already a unit {name!r}", names=[name])
+        block_class = unit_type(kind).block if isinstance(kind, str) else kind
+        contract = contract_of(block_class)
+        block = block_class(time=self._model.time, materials=self.materials, doc=contract.__name__.removesuffix("Data"), **parameters)
+        built = False
+        try:
+            # Pyomo logs what the raised error says anyway
+            with LoggingIntercept(io.StringIO(), "pyomo.core"):
+                self._model.add_component(name, block)
+            built = True
+        finally:
+            if not built and self._model.component(name) is not None:
+                self._model.del_component(name)
+        self._ports[name] = Ports(tuple(contract.inlets(parameters)), tuple(contract.outlets(parameters)))
+        return self._model.component(name)
+
+    def connect(self, source: str, target: str, name: str = "") -> None:
+        """Join an outlet to an inlet, each given as ``unit.port``.
+
+        Raises
+        ------
+        StructureError : a port does not exist, is taken, or the two carry different components.
+        UsageError : the model is already complete.
+        """
+        self._refuse_if_complete()
+        faults = [
+            fault for fault in connection_faults(self._ports, [*self.streams, (source, target)]) if fault.stream == len(self.streams)
+        ]
+        if faults:
+            raise ConnectionErrors(Problem(fault.message, f"{source} -> {target}", fault.allowed, fault.hint) for fault in faults)
+        ends = [self._model.find_component(port) for port in (source, target)]
+        self._compare_members(*ends)
+        name = name or f"stream_{len(self.streams) + 1}"
+        complaint = name_complaint(name)
+        if complaint or self._model.component(name) is not None:
+            raise UsageError(f"stream {name!r}: {complaint or 'there is already something of this name'}", names=[name])
+        self._model.add_component(name, Arc(source=ends[0], destination=ends[1], doc=f"{source} -> {target}"))
+        self.streams.append((source, target))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the units, in the order in which they were added."""
+        return tuple(self._ports)
+
+    @property
+    def model(self) -> pyo.ConcreteModel:
+        """The Pyomo model with its ``balance`` block; from the first access on nothing can be added.
+
+        Raises
+        ------
+        StructureError : a port is left unconnected.
+        """
+        if not self._complete:
+            faults = list(connection_faults(self._ports, self.streams))
+            if faults:
+                raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
+            blocks = [self._model.component(name) for name in self._ports]
+            add_balance(self._model, blocks, self._model.time, list(self.materials))
+            self._complete = True
+        return self._model
+
+    def _refuse_if_complete(self) -> None:
+        if self._complete:
+            raise UsageError("the flowsheet's model is complete; nothing can be added", hint="add all units and streams before using .model")
+
+    @staticmethod
+    def _compare_members(source: Any, target: Any) -> None:
+        """Refuse two ports that do not carry the same things for the same components."""
+        keys = [{(member, index) for member, var in port.vars.items() for index in _indices(var)} for port in (source, target)]
+        different = keys[0] ^ keys[1]
+        if different:
+            text = listed(sorted({f"{member}[{', '.join(map(str, index))}]" for member, index in different}), 10)
+            raise StructureError(
+                f"{source.name} and {target.name} carry different things: only one of them has {text}",
+                names=[source.name, target.name],
+                hint="both ends of a stream need the same components",
+            )
+
+
+def _indices(variable: Any) -> set[tuple]:
+    """Return the indices of a port's member without time."""
+    return {tuple(index[1:]) if isinstance(index, tuple) else () for index in variable}
+
+
+def name_complaint(name: str) -> str:
+    """Return what is wrong with the name of a unit or stream, or an empty string.
+
+    >>> name_complaint("feeder_api"), name_complaint("time")
+    ('', 'the name is reserved; allowed: another name')
+    """
+    if not NAME.fullmatch(name):
+        return f"the name cannot be used; allowed: {NAME_ALLOWED}"
+    if name in RESERVED or name in dir(pyo.ConcreteModel):
+        return "the name is reserved; allowed: another name"
+    return ""
+
+

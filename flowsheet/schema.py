@@ -1,0 +1,157 @@
+"""What a case file may hold: one table of keys per TOML table, and the limits of what is accepted.
+
+The keys of ``[units.*]`` are not here: they are the parameters that the unit's own class declares.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+SCHEMA = 1
+"""Version of the case format; a case says which one it is written in."""
+
+LARGEST_FILE = 1 << 20
+LONGEST_LINE = 20_000
+LONGEST_TITLE, LONGEST_TEXT = 200, 5000
+MOST_POINTS = 1_000_000
+"""Most output points of a run."""
+MOST_CELLS = 1000
+"""Largest whole number that may shape a unit, such as a number of tanks."""
+MOST_EQUATIONS = 1_000_000
+"""Most scalar equations that units may ask for with their whole numbers, roughly counted."""
+MOST_COMPONENTS, MOST_UNITS, MOST_STREAMS, MOST_PROFILE_POINTS = 50, 200, 1000, 20_000
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+NAME_ALLOWED = "a letter, then letters, digits and _ (at most 64, ASCII)"
+CASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+CASE_NAME_ALLOWED = "a letter, then letters, digits, _ and - (at most 64, ASCII)"
+DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"com{k}" for k in range(10)), *(f"lpt{k}" for k in range(10))})
+"""Names that some file systems keep for devices."""
+RESERVED = frozenset({"time", "balance"})
+"""Names that the flowsheet's model needs itself."""
+
+ENDPOINT = re.compile(r"([A-Za-z]\w*)\.([A-Za-z]\w*)", re.ASCII)
+VARIABLE = re.compile(r"([A-Za-z]\w*)\.([A-Za-z]\w*(?:\.[A-Za-z]\w*)*)(\[[\w ,.+-]{1,100}\])?", re.ASCII)
+
+
+class Kind(Enum):
+    """What a key's value is."""
+
+    WHOLE = auto()
+    NUMBER = auto()
+    QUANTITY = auto()
+    NAME = auto()
+    LINE = auto()
+    TEXT = auto()
+    ENDPOINT = auto()
+    VARIABLE = auto()
+    CHOICE = auto()
+    RAW = auto()
+    """Anything; read later, when what it belongs to is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a table.
+
+    Parameters
+    ----------
+    name : the key.
+    kind : what its value is.
+    doc : one line.
+    unit : SI unit of a quantity, as text.
+    default : in SI; used when the key is absent and not required.
+    lower, upper : bounds in SI, themselves excluded if ``open_lower``.
+    plausible : bounds in SI outside which a warning is given.
+    choices : what may stand for a ``CHOICE``.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    unit: str = ""
+    required: bool = False
+    default: object = None
+    lower: float = -math.inf
+    upper: float = math.inf
+    open_lower: bool = False
+    plausible: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+
+
+TOP = (
+    Key("schema", Kind.WHOLE, "version of the case format", required=True),
+    Key("name", Kind.NAME, "name of the case; its results go to results/<name>", required=True),
+    Key("title", Kind.LINE, "one line for the report", default=""),
+    Key("description", Kind.TEXT, "what the case is about", default=""),
+    Key("horizon", Kind.QUANTITY, "simulated time", "s", required=True, lower=0.0, open_lower=True, plausible=(1.0, 60 * 86400.0)),
+    Key("output", Kind.RAW, "output points"),
+    Key("solver", Kind.RAW, "tolerances"),
+    Key("display", Kind.RAW, "units of the report"),
+    Key("materials", Kind.RAW, "components and their properties", required=True),
+    Key("units", Kind.RAW, "unit operations", required=True),
+    Key("streams", Kind.RAW, "what is joined to what"),
+    Key("profiles", Kind.RAW, "inputs that change with time"),
+    Key("specifications", Kind.RAW, "limits of quality attributes"),
+)
+
+OUTPUT = (Key("interval", Kind.QUANTITY, "time between output points", "s", lower=0.0, open_lower=True),)
+
+SOLVER = (
+    Key("rtol", Kind.NUMBER, "relative tolerance", default=1e-8, lower=1e-13, upper=1e-1),
+    Key("atol", Kind.NUMBER, "absolute tolerance, times each state's typical size", default=1e-10, lower=1e-18, upper=1e-1),
+)
+
+MATERIAL = (
+    Key("true_density", Kind.QUANTITY, "density of the solid", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(100.0, 25000.0)),
+    Key("bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)),
+)
+
+STREAM = (
+    Key("name", Kind.NAME, "name of the stream"),
+    Key("from", Kind.ENDPOINT, "outlet, such as feeder_api.outlet", required=True),
+    Key("to", Kind.ENDPOINT, "inlet, such as blender.inlet_1", required=True),
+)
+
+PROFILE = (
+    Key("variable", Kind.VARIABLE, "an input, such as feeder_api.disturbance", required=True),
+    Key("times", Kind.RAW, "times, the first 0 s", required=True),
+    Key("values", Kind.RAW, "one value per time", required=True),
+    Key("interpolation", Kind.CHOICE, "between the points", default="hold", choices=("hold", "linear")),
+    Key("label", Kind.LINE, "for plots", default=""),
+)
+
+SPECIFICATION = (
+    Key("variable", Kind.VARIABLE, "a quality attribute, such as press.assay[api]", required=True),
+    Key("lower", Kind.RAW, "lower limit"),
+    Key("target", Kind.RAW, "target"),
+    Key("upper", Kind.RAW, "upper limit"),
+    Key("label", Kind.LINE, "for plots and tables", default=""),
+)
+
+DISPLAY = {
+    "time": "s",
+    "mass": "kg",
+    "flow": "kg/s",
+    "length": "m",
+    "volume": "m^3",
+    "volume_flow": "m^3/s",
+    "density": "kg/m^3",
+    "pressure": "Pa",
+    "force": "N",
+    "temperature": "K",
+    "velocity": "m/s",
+    "rotation": "rev/s",
+    "frequency": "1/s",
+    "feed_factor": "kg/rev",
+    "amount": "mol",
+    "concentration": "mol/m^3",
+    "fraction": "",
+}
+"""Kinds of quantity that a case may choose a display unit for, with their SI units."""
+
+PLAUSIBLE = {"K": (200.0, 600.0, "physical range 200-600 K"), "kg/m^3": (0.01, 25000.0, "range of densities 0.01-25000 kg/m^3")}
+"""Ranges by SI unit outside which a unit's parameter is warned of."""
