@@ -64,6 +64,8 @@ class Frame:
     start_equations: tuple[Equation, ...]
     unknowns: tuple[int, ...]
     """Slots to be computed: derivatives and free variables that are no states."""
+    derivative_of: Mapping[int, int]
+    """State slot of each derivative slot that an equation uses."""
     states: tuple[int, ...]
     inputs: tuple[int, ...]
     constants: tuple[int, ...]
@@ -107,12 +109,15 @@ def classify(reading: Reading) -> Frame:
     pool, position = reading.tape.play(symbols)
     starts = _verified(reading, symbols, pool, position)
     profiles = _var_inputs(reading)
-    states = list(dict.fromkeys(reading.derivative_of.values()))
+    left = pool[position[[equation.left for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
+    right = pool[position[[equation.right for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
+    derivative_of = _derivatives_in_use(reading, left - right, starts, pool, position)
+    states = list(dict.fromkeys(derivative_of.values()))
     is_state = set(states)
-    derivatives = list(reading.derivative_of)
+    derivatives = list(derivative_of)
     inputs, constants, free = [], [], []
     for number, slot in enumerate(slots):
-        if slot.component.ctype is not None and number in reading.derivative_of:
+        if number in derivative_of:
             if slot.data.fixed:
                 raise UnsupportedModelError(f"the derivative {slot.name} is fixed", names=[slot.name], hint="write what it equals as a constraint")
         elif number in is_state:
@@ -128,13 +133,11 @@ def classify(reading: Reading) -> Frame:
             constants.append(number)
         else:
             free.append(number)
-    left = pool[position[[equation.left for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
-    right = pool[position[[equation.right for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
     candidates = derivatives + free
     candidate_symbols = pool[position[[slots[number].node for number in candidates]].tolist()] if candidates else ca.SX(0, 1)
     incidence = ca.jacobian_sparsity(left - right, candidate_symbols)
     used = np.diff(incidence.colind()) > 0
-    keep = [column for column, number in enumerate(candidates) if used[column] or number in reading.derivative_of]
+    keep = [column for column, number in enumerate(candidates) if used[column] or number in derivative_of]
     return Frame(
         reading=reading,
         symbols=symbols,
@@ -143,12 +146,30 @@ def classify(reading: Reading) -> Frame:
         equations=tuple(reading.equations),
         start_equations=tuple(starts),
         unknowns=tuple(candidates[column] for column in keep),
+        derivative_of=derivative_of,
         states=tuple(states),
         inputs=tuple(inputs),
         constants=tuple(constants),
         incidence=incidence.sub(list(range(incidence.size1())), keep)[0],
         input_profiles={inputs.index(number): course for number, course in profiles.items() if number in inputs},
     )
+
+
+def _derivatives_in_use(reading: Reading, residual: ca.SX, starts: list[Equation], pool: ca.SX, position: np.ndarray) -> dict[int, int]:
+    """Return the derivatives that equations use, with their states.
+
+    A DerivativeVar over space has members at the boundary, where an algebraic equation stands instead: a variable is a
+    state only where its derivative is used.
+    """
+    if not reading.derivative_of:
+        return {}
+    begin = [(equation.left, equation.right) for equation in starts]
+    if begin:
+        one, two = (pool[position[list(column)].tolist()] for column in zip(*begin, strict=True))
+        residual = ca.vertcat(residual, one - two)
+    symbols = pool[position[[reading.slots[number].node for number in reading.derivative_of]].tolist()]
+    used = np.diff(ca.jacobian_sparsity(residual, symbols).colind()) > 0
+    return {number: state for (number, state), live in zip(reading.derivative_of.items(), used, strict=True) if live}
 
 
 def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarray) -> list[Equation]:
@@ -213,7 +234,7 @@ def _assemble(frame: Frame) -> DaeSystem:
     plan = plan_elimination(frame.left, frame.right, unknown_symbols)
     solved = [frame.unknowns[variable] for variable, _, _ in plan.steps]
     torn = [frame.unknowns[variable] for variable in plan.torn]
-    derivative_slot = {state: number for number, state in reading.derivative_of.items()}
+    derivative_slot = {state: number for number, state in frame.derivative_of.items()}
 
     fixed_at_start = [
         number
@@ -346,7 +367,7 @@ def _check_start(system: DaeSystem, frame: Frame) -> None:
     equations = system.start_residual.shape[0]
     if not free and not equations:
         return
-    unknowns = ca.vertcat(system.x[free], system.z)
+    unknowns = ca.vertcat(system.x[free] if free else ca.SX(0, 1), system.z)
     residual = ca.vertcat(system.start_residual, system.algebraic)
     parts = dulmage_mendelsohn(ca.jacobian_sparsity(residual, unknowns))
     open_states = [place for place in parts.short_variables if place < len(free)]

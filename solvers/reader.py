@@ -15,6 +15,7 @@ from pyomo.core.base.expression import NamedExpressionData
 from pyomo.core.base.param import ParamData
 from pyomo.core.base.units_container import _PyomoUnit
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.numvalue import NumericConstant
 from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo.dae import DerivativeVar
 from pyomo.environ import Constraint, Expression, Var
@@ -265,6 +266,8 @@ class Reader:
             return self._expression(thing)
         if isinstance(thing, ParamData):
             return self._param(thing)
+        if isinstance(thing, NumericConstant):
+            return self.tape.number(thing.value)
         if isinstance(thing, _PyomoUnit):
             return self.tape.number(1.0)
         if isinstance(thing, VarData):
@@ -309,9 +312,22 @@ class Reader:
             raise TimeDependenceError(f"{data.name}: {error.message}", names=[data.name], hint=error.hint) from None
         except _RULE_FAILURES as failure:
             raise self._frozen(data, failure) from failure
+        if again != node and self.tape.write(component._rule(component.parent_block(), index)) != node:
+            return self._replaced_expression(data, node, component._data.get(time.with_time(time.rest(index, place), place, time.first)))
         if again != node:
             self.reading.checks.append((Equation(again, self.tape.number(0.0), data), Equation(node, self.tape.number(0.0), data), time.last))
         return again
+
+    def _replaced_expression(self, data: Any, node: int, start: Any) -> int:
+        """Take an expression that was given by hand since its rule was called, if it is the same at both ends of time."""
+        self._at_start = True
+        try:
+            same = start is None or self.tape.write(start.expr) == node
+        finally:
+            self._at_start = False
+        if not same:
+            raise self._differs(data)
+        return node
 
     def _at_point(self, index: Any, place: int) -> Any:
         return self.reading.time.with_time(self.reading.time.rest(index, place), place, self.point)
@@ -382,7 +398,10 @@ class Reader:
         if not isinstance(sides, tuple) or len(sides) != 2:
             raise TimeDependenceError(f"{data.name} is an equation at {time.last:g} but not at other times", names=[data.name])
         symbolic = self._write(*sides, data)
-        if symbolic != now:
+        if (symbolic.left, symbolic.right) != (now.left, now.right):
+            if self._replaced(data, now):
+                self._same_at_start(data, now, start)
+                return now
             self.reading.checks.append((symbolic, now, time.last))
         if _stands(start):
             begin = self._pair(start, at_start=True)
@@ -390,16 +409,29 @@ class Reader:
                 self.reading.checks.append((symbolic, begin, time.first))
         return symbolic
 
+    def _replaced(self, data: Any, now: Equation) -> bool:
+        """Whether a constraint was given by hand since its rule was called: then what stands in the model holds, not the rule."""
+        component = data.parent_component()
+        existing = component.rule(component.parent_block(), data.index())
+        sides = existing.args if isinstance(existing, EqualityExpression) else existing
+        if not isinstance(sides, tuple) or len(sides) != 2:
+            return True
+        made = self._write(*sides, data)
+        return (made.left, made.right) != (now.left, now.right)
+
+    def _differs(self, data: Any) -> TimeDependenceError:
+        return TimeDependenceError(
+            f"{data.name} differs between {self.reading.time.first:g} and {self.reading.time.last:g} and has no rule to tell how",
+            names=[data.name],
+            hint="write it by a rule of time",
+        )
+
     def _same_at_start(self, data: Any, now: Equation, start: Any) -> None:
         if not _stands(start):
             return
         begin = self._pair(start, at_start=True)
         if (begin.left, begin.right) != (now.left, now.right):
-            raise TimeDependenceError(
-                f"{data.name} differs between {self.reading.time.first:g} and {self.reading.time.last:g} and has no rule to tell how",
-                names=[data.name],
-                hint="write the constraint by a rule of time",
-            )
+            raise self._differs(data)
 
     def _read_timeless(self, data: Any) -> None:
         self._touched_start = False

@@ -129,8 +129,9 @@ def test_references_are_the_variables_they_point_to() -> None:
         tank.level[0].fix(float(k))
     model.first = Reference(model.tank[1].level)
     model.level = Reference(model.tank[:].level[:])
-    model.slope = Reference(model.tank[:].level_dot[:])
-    model.exchange = Constraint(model.tanks, model.time, rule=lambda m, k, t: m.slope[k, t] == 0.5 * (m.level[3 - k, t] - m.level[k, t]))
+    model.exchange = Constraint(
+        model.tanks, model.time, rule=lambda m, k, t: m.tank[k].level_dot[t] == 0.5 * (m.level[3 - k, t] - m.level[k, t])
+    )
     trajectory = simulate(model, TIMES)
     expected = 1.5 - 0.5 * np.exp(-TIMES)
     np.testing.assert_allclose(trajectory["tank[1].level"], expected, atol=1e-8)
