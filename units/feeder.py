@@ -12,7 +12,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
 from solvers.errors import CaseError
-from units.laws import smooth_clip
+from units.laws import smooth_clip, smooth_positive
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
 from units.unit import Parameter, UnitBlock
 
@@ -35,16 +35,17 @@ class LossInWeightFeederData(UnitBlock):
         screw_time d screw_speed/dt = command_speed - screw_speed
         filter_time d measured_flow/dt = (1 - refilling) (delivered - refill_flow - measured_flow)
 
-        command            = setpoint + gain (setpoint - measured_flow) + integral
+        target             = min(setpoint, ff_full speed_limit)
+        command            = target + gain (target - measured_flow) + integral
         held_speed         = clip(command/ff_full, 0, speed_limit)
-        integral_time d integral/dt = gravimetric [gain (setpoint - measured_flow) + ff_full held_speed - command]
+        integral_time d integral/dt = gravimetric [gain (target - measured_flow) + ff_full held_speed - command]
         volumetric_speed   = frozen_speed [1 - scheduling + scheduling frozen_factor/feed_factor]
         command_speed      = gravimetric held_speed + (1 - gravimetric) volumetric_speed
         refill_flow        = refilling refill_rate
 
     Modes, all switched by events: ``refill_start`` (mass falls below ``refill_below``) opens the refill valve and goes
     volumetric with the screw's momentary speed; ``refill_stop`` (mass rises above ``refill_above``) closes it;
-    ``refill_settled`` (``settle_time`` later) returns to gravimetric control.
+    ``refill_settled`` (``settle_time`` later) returns to gravimetric control and hands the integral what scheduling changed.
 
     | symbol | meaning | unit |
     |---|---|---|
@@ -53,7 +54,8 @@ class LossInWeightFeederData(UnitBlock):
     | delivered, disturbance | mass flow out of the screw; its relative deviation (input) | kg/s, - |
     | screw_speed | of the screw (state) | rev/s |
     | measured_flow | low-pass filtered loss of weight (state) | kg/s |
-    | setpoint, command, integral | set point (input), controller output, its integral term (state) | kg/s |
+    | setpoint, target | set point (input); the same within the screw's reach | kg/s |
+    | command, integral | controller output, its integral term (state) | kg/s |
     | refilling, gravimetric | 1 while the refill valve is open; 1 under weight control, 0 in volumetric mode | - |
     | frozen_speed, frozen_factor | screw speed and feed factor when volumetric mode began | rev/s, kg/rev |
     | scheduling | 0: screw frozen in volumetric mode, 1: corrected for the whole change of feed_factor | - |
@@ -166,9 +168,14 @@ class LossInWeightFeederData(UnitBlock):
             return b.outlet_flow[t, c] == b.composition[c] * b.delivered[t]
 
     def _add_control(self, time: Any) -> None:
+        @self.Expression(time, doc="set point within what the full screw can deliver")
+        def target(b: Any, t: float) -> Any:
+            top = b.feed_factor_full * b.speed_limit
+            return top - smooth_positive(top - b.setpoint[t], KINK_WIDTH * top)
+
         @self.Expression(time, doc="mass flow that the controller asks for")
         def command(b: Any, t: float) -> Any:
-            return b.setpoint[t] + b.gain * (b.setpoint[t] - b.measured_flow[t]) + b.integral[t]
+            return b.target[t] + b.gain * (b.target[t] - b.measured_flow[t]) + b.integral[t]
 
         @self.Expression(time, doc="screw speed for the command within the screw's limits")
         def held_speed(b: Any, t: float) -> Any:
@@ -190,7 +197,7 @@ class LossInWeightFeederData(UnitBlock):
 
         @self.Constraint(time, doc="integral term with back-calculation, held in volumetric mode")
         def integral_action(b: Any, t: float) -> Any:
-            error = b.gain * (b.setpoint[t] - b.measured_flow[t])
+            error = b.gain * (b.target[t] - b.measured_flow[t])
             beyond = b.command[t] - b.feed_factor_full * b.held_speed[t]
             return b.integral_rate[t] == b.gravimetric[t] * (error - beyond) / b.integral_time
 
@@ -218,7 +225,10 @@ class LossInWeightFeederData(UnitBlock):
             guard=lambda b, t: t * u.s - b.settle_end[t],
             direction=Direction.RISING,
             when=lambda b, t: (1 - b.gravimetric[t]) * (1 - b.refilling[t]),
-            transition=lambda b, t: ((b.gravimetric[t], 1),),
+            transition=lambda b, t: (
+                (b.gravimetric[t], 1),
+                (b.integral[t], b.integral[t] + b.feed_factor_full * (b.volumetric_speed[t] - b.frozen_speed[t])),
+            ),
             doc="weight settled: back to gravimetric control",
         )
 

@@ -3,14 +3,16 @@
 import csv
 from pathlib import Path
 
+import casadi as ca
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import simpson
+from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import gammainc
 
-from solvers import simulate
+from solvers import lower, simulate
 from solvers.declare import Profile
 from units.blender import ContinuousBlender
 
@@ -134,25 +136,17 @@ def test_every_gram_is_accounted_for(rig, tanks, cells, exponent, start, flow, s
 
 def test_variance_reduction_of_one_tank(rig):
     """VRR = 1 + a tau for an input with autocovariance exp(-a |r|): the covariance of the linear system driven by noise."""
-    import casadi as ca
-    from scipy.linalg import solve_continuous_lyapunov
-
-    from solvers import lower
-
     setup = rig(ContinuousBlender, feed=FLOW, tanks=1, initial_mass=FLOW * TAU, **BASE)
     system = lower(setup.model)
-    names = system.state_names
-    tank, source = names.index("unit.mass[1,api]"), system.input_names.index("source_1.flow[api]")
-    values = [float(parameter.value) for parameter in system.parameters]
-    jacobians = ca.Function("j", [system.x, system.u, system.p], [ca.jacobian(system.ode, system.x), ca.jacobian(system.ode, system.u)])
-    speed = system.input_names.index("unit.speed")
-    inputs = np.zeros(system.u.numel())
-    inputs[speed] = 5 / 3
-    by_state, by_input = (np.array(part) for part in jacobians(np.full(system.x.numel(), 0.1), inputs, values))
-    decay, gain = by_state[tank, tank], by_input[tank, source]
+    states, inputs = ([slot.name for slot in slots] for slots in (system.states, system.inputs))
+    tank, source = states.index("unit.mass[1,api]"), inputs.index("source_1.flow[api]")
+    by_state = ca.Function("a", list(system.arguments), [ca.jacobian(system.ode, system.x)])
+    by_input = ca.Function("b", list(system.arguments), [ca.jacobian(system.ode, system.u)])
+    point = (0.0, np.full(len(states), 0.1), [], [float(slot.start.value) for slot in system.inputs], [p.value for p in system.parameters])
+    drain, gain = (float(jacobian(*point)[tank, column]) for jacobian, column in ((by_state, tank), (by_input, source)))
     for row in (row for row in table("blender_VRR_TIS.csv") if int(row["n_tanks"]) == 1):
         a = float(row["a_times_tau"]) / TAU
-        drift = np.array([[decay, gain], [0.0, -a]])
+        drift = np.array([[drain, gain], [0.0, -a]])
         covariance = solve_continuous_lyapunov(drift, -np.diag([0.0, 2 * a]))
-        outlet_variance = covariance[0, 0] * decay**2
+        outlet_variance = covariance[0, 0] * drain**2
         assert 1 / outlet_variance == pytest.approx(float(row["VRR_var_in_over_var_out"]), rel=1e-8)

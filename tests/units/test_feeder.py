@@ -101,8 +101,8 @@ def test_scheduling_takes_the_overshoot_away(rig):
         setup = rig(LossInWeightFeeder, horizon=600.0, scheduling=scheduling, screw_time=0.1, **API)
         trajectory = simulate(setup.model, np.linspace(0.0, 600.0, 2401))
         deviation.append(np.abs(trajectory["unit.outlet_total"] / API["setpoint"] - 1).max())
-    assert deviation[0] > 0.05
-    assert deviation[1] < 0.05 * deviation[0]
+    assert deviation[0] > 0.03
+    assert deviation[1] < 0.1 * deviation[0]
 
 
 def test_events_do_not_depend_on_output_points(rig):
@@ -126,14 +126,13 @@ def test_gravimetric_control_removes_a_lasting_disturbance(rig):
 
 
 def test_a_set_point_of_zero_and_back_is_regular(rig):
-    setup = rig(LossInWeightFeeder, horizon=600.0, **(API | {"initial_mass": 1.3}))
-    profile = Profile((0.0, 100.0, 300.0), (2.0 / HOUR, 0.0, 2.0 / HOUR))
-    time = np.linspace(0.0, 600.0, 601)
-    trajectory = simulate(setup.model, time, inputs={"unit.setpoint": profile})
+    setup = rig(LossInWeightFeeder, horizon=1500.0, **(API | {"initial_mass": 1.3}))
+    profile = Profile((0.0, 100.0, 1200.0), (2.0 / HOUR, 0.0, 2.0 / HOUR))
+    trajectory = simulate(setup.model, np.linspace(0.0, 1500.0, 1501), inputs={"unit.setpoint": profile})
     flow = trajectory["unit.outlet_total"]
     assert np.all(np.isfinite(flow))
     assert trajectory["unit.screw_speed"].min() > -1e-8
-    assert np.abs(flow[290]) < 1e-6 * API["setpoint"]
+    assert flow[1190] < 1e-6 * API["setpoint"]
     assert flow.max() < 1.3 * API["setpoint"]
     assert flow[-1] == pytest.approx(API["setpoint"], rel=2e-3)
     assert setup.residual(trajectory) < 1e-8
@@ -165,8 +164,8 @@ def test_the_screw_limit_holds_and_does_not_wind_up(rig):
     speed = trajectory["unit.screw_speed"]
     assert speed.max() == pytest.approx(0.4, abs=1e-6)
     back = trajectory["unit.outlet_total"][530:]
-    assert np.abs(back / API["setpoint"] - 1).max() < 0.25
-    assert trajectory["unit.outlet_total"][-1] == pytest.approx(API["setpoint"], rel=5e-3)
+    assert np.abs(back / API["setpoint"] - 1).max() < 0.1
+    assert back[-1] == pytest.approx(API["setpoint"], rel=5e-3)
 
 
 def test_a_start_below_the_refill_level_refills_at_once(rig):

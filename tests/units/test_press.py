@@ -37,12 +37,12 @@ def test_a_tablet_of_the_worked_vectors(rig):
         thickness=FULL_DIE / (1500.0 * AREA * 0.82258064516),
     )
     trajectory = simulate(setup.model, np.array([0.0, 1.0]))
-    assert trajectory["unit.tablet_mass"][0] == pytest.approx(FULL_DIE, rel=1e-12)
-    assert trajectory["unit.pressure"][0] == pytest.approx(150e6, rel=1e-8)
-    assert trajectory["unit.force"][0] == pytest.approx(150e6 * AREA, rel=1e-8)
-    assert trajectory["unit.tensile_strength"][0] == pytest.approx(6.38138505e6, rel=1e-8)
+    assert trajectory["unit.tablet_mass"][0] == pytest.approx(FULL_DIE, rel=1e-8)  # the rounded upper limit of the filling
+    assert trajectory["unit.pressure"][0] == pytest.approx(150e6, rel=1e-7)
+    assert trajectory["unit.force"][0] == pytest.approx(150e6 * AREA, rel=1e-7)
+    assert trajectory["unit.tensile_strength"][0] == pytest.approx(6.38138505e6, rel=1e-7)
     thickness = trajectory["unit.tablet_thickness"][0]
-    assert trajectory["unit.break_force"][0] == pytest.approx(400.954248 * thickness / 0.004, rel=1e-8)
+    assert trajectory["unit.break_force"][0] == pytest.approx(400.954248 * thickness / 0.004, rel=1e-7)
 
 
 def test_mixture_densities_add_volumes(rig, materials):
@@ -92,7 +92,7 @@ def test_level_control_is_a_first_order_approach(rig):
     steady = setpoint * (1 + (FLOW / capacity - 1) / gain)
     expected = steady + (0.5 - steady) * np.exp(-capacity * gain / setpoint * time)
     assert trajectory["unit.level"] == pytest.approx(expected, rel=1e-7)
-    assert trajectory["unit.throughput"][-1] == pytest.approx(FLOW, rel=1e-6)
+    assert trajectory["unit.throughput"] == pytest.approx(capacity * (1 + gain * (expected / setpoint - 1)), rel=1e-6)
 
 
 def test_one_hour_at_line_rate_keeps_the_level(rig):
