@@ -1,0 +1,8 @@
+"""Numerics on any Pyomo DAE model; knows no unit operation."""
+
+from solvers.lower import lower
+from solvers.simulate import SimulationError, simulate
+from solvers.system import DaeSystem
+from solvers.trajectory import EventRecord, Stats, Status, Trajectory
+
+__all__ = ["DaeSystem", "EventRecord", "SimulationError", "Stats", "Status", "Trajectory", "lower", "simulate"]

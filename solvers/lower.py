@@ -18,7 +18,7 @@ from pyomo.environ import Suffix
 from solvers.errors import StructureError, UnsupportedModelError
 from solvers.misfit import listed, misfit_error
 from solvers.reader import Equation, Reader, Reading, strip_time
-from solvers.structure import Parts, dulmage_mendelsohn, plan_elimination
+from solvers.structure import dulmage_mendelsohn, plan_elimination
 from solvers.system import DaeSystem, Fingerprint, LoweredEvent
 from solvers.tape import deep_expressions
 from solvers.timeset import TimeDependenceError, added_time_point, find_time
@@ -119,7 +119,9 @@ def classify(reading: Reading) -> Frame:
     for number, slot in enumerate(slots):
         if number in derivative_of:
             if slot.data.fixed:
-                raise UnsupportedModelError(f"the derivative {slot.name} is fixed", names=[slot.name], hint="write what it equals as a constraint")
+                raise UnsupportedModelError(
+                    f"the derivative {slot.name} is fixed", names=[slot.name], hint="write what it equals as a constraint"
+                )
         elif number in is_state:
             if slot.data.fixed or number in profiles:
                 raise UnsupportedModelError(
@@ -182,6 +184,7 @@ def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarra
     starts = list(reading.start_equations)
     if not reading.checks:
         return starts
+
     def difference(which: int) -> ca.SX:
         nodes = [(pair[which].left, pair[which].right) for pair in reading.checks]
         one, two = (pool[position[list(column)].tolist()] for column in zip(*nodes, strict=True))
@@ -243,7 +246,8 @@ def _assemble(frame: Frame) -> DaeSystem:
     ]
     start_values = ca.SX.sym("start", len(fixed_at_start))
     start_residual = ca.vertcat(
-        frame.side([equation.left for equation in frame.start_equations]) - frame.side([equation.right for equation in frame.start_equations]),
+        frame.side([equation.left for equation in frame.start_equations])
+        - frame.side([equation.right for equation in frame.start_equations]),
         frame.symbol(fixed_at_start) - start_values,
     )
     events = reading.events
@@ -340,8 +344,8 @@ def _lowered_events(frame: Frame) -> tuple[LoweredEvent, ...]:
             else:
                 name = frame.reading.slots[number].name
                 raise UnsupportedModelError(
-                    f"event {event.block}.{event.name} sets {name}, which is computed from equations",
-                    names=[f"{event.block}.{event.name}", name],
+                    f"event {event.name} of {event.block or 'the model'} sets {name}, which is computed from equations",
+                    names=[event.name, name],
                     hint="a transition sets differential states and fixed Vars; fix the Var if it is a discrete value",
                 )
             changes += 1
@@ -372,7 +376,9 @@ def _check_start(system: DaeSystem, frame: Frame) -> None:
     parts = dulmage_mendelsohn(ca.jacobian_sparsity(residual, unknowns))
     open_states = [place for place in parts.short_variables if place < len(free)]
     if parts.short_variables:
-        names = [system.states[free[place]].name for place in open_states] or [system.algebraics[p - len(free)].name for p in parts.short_variables]
+        names = [system.states[free[place]].name for place in open_states] or [
+            system.algebraics[p - len(free)].name for p in parts.short_variables
+        ]
         raise StructureError(
             f"{len(names)} differential state(s) have no start: {listed(names)}",
             names=names,

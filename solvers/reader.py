@@ -74,6 +74,12 @@ def strip_time(data: Any, rest: tuple[Any, ...], place: int | None) -> str:
     return f"{name}[{','.join(map(str, rest))}]" if rest else name
 
 
+def name_without_time(time: TimeSet, data: Any) -> str:
+    """Return a component data's name without its time index, wherever that stands."""
+    place = time.position(data.parent_component())
+    return strip_time(data, () if place is None else time.rest(data.index(), place), place)
+
+
 @dataclass(frozen=True, slots=True)
 class EventReading:
     """A declared event with its expressions on the tape; ``changes`` are (slot number, node of the new value)."""
@@ -227,7 +233,8 @@ class Reader:
     # -- events ---------------------------------------------------------------------------------------------------
 
     def _read_event(self, block: Any, name: str, event: Event) -> None:
-        label = f"{block.name}.{name}"
+        owner = "" if block is self.reading.model else str(block.name)
+        label = f"{owner}.{name}" if owner else name
 
         def write(rule: Any) -> int | None:
             return None if rule is None else self.tape.write(rule(block, self.point))
@@ -240,7 +247,7 @@ class Reader:
             )
         except FlowsheetError as error:
             raise type(error)(f"event {label}: {error.message}", names=[label, *error.names], hint=error.hint) from None
-        self.reading.events.append(EventReading(name, str(block.name), event, guard, when, changes))
+        self.reading.events.append(EventReading(name, owner, event, guard, when, changes))
 
     def _changed_slot(self, label: str, target: Any) -> int:
         number = self.reading.slot_of.get(id(target))
@@ -276,7 +283,9 @@ class Reader:
                 names=[thing.name],
                 hint="an equation may use the present only; give what it needs of another time a state or a Param of its own",
             )
-        raise UnsupportedModelError(f"an equation holds {thing} of type {type(thing).__name__}, which cannot be lowered", names=[str(thing)])
+        raise UnsupportedModelError(
+            f"an equation holds {thing} of type {type(thing).__name__}, which cannot be lowered", names=[str(thing)]
+        )
 
     def _param(self, data: Any) -> int:
         component, time = data.parent_component(), self.reading.time
@@ -315,7 +324,9 @@ class Reader:
         if again != node and self.tape.write(component._rule(component.parent_block(), index)) != node:
             return self._replaced_expression(data, node, component._data.get(time.with_time(time.rest(index, place), place, time.first)))
         if again != node:
-            self.reading.checks.append((Equation(again, self.tape.number(0.0), data), Equation(node, self.tape.number(0.0), data), time.last))
+            self.reading.checks.append(
+                (Equation(again, self.tape.number(0.0), data), Equation(node, self.tape.number(0.0), data), time.last)
+            )
         return again
 
     def _replaced_expression(self, data: Any, node: int, start: Any) -> int:
@@ -515,4 +526,3 @@ def _members(thing: Any, time: TimeSet) -> Iterator[tuple[tuple[Any, ...], Any]]
             yield index if isinstance(index, tuple) else (index,), thing[index]
         elif index_time_is(index, place, time.last):
             yield time.rest(index, place), thing[index]
-

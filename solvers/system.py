@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,11 @@ class LoweredEvent:
     """(state, position in the system's transition values)."""
     inputs: tuple[tuple[int, int], ...]
     """(input, position in the system's transition values)."""
+
+    @property
+    def label(self) -> str:
+        """Unit and event in one word."""
+        return f"{self.block}.{self.name}" if self.block else self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +85,13 @@ class DaeSystem:
     """Equations, eliminated variables, algebraic loops and the like, for reports."""
     _expressions: Mapping[str, ca.SX] = field(repr=False)
     _owners: Mapping[str, Any] = field(repr=False)
+    _made: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def made(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what was made from this system under a key, made now if it is new: compiled functions serve many runs."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     @property
     def arguments(self) -> tuple[ca.SX, ca.SX, ca.SX, ca.SX, ca.SX]:

@@ -132,7 +132,9 @@ class Tape:
         position : position in the pool of each node.
         """
         count = len(self._operation)
-        operation, first, second, level = (np.array(column, dtype=np.int64) for column in (self._operation, self._first, self._second, self._level))
+        operation, first, second, level = (
+            np.array(column, dtype=np.int64) for column in (self._operation, self._first, self._second, self._level)
+        )
         position = np.full(count, -1, dtype=np.int64)
         numbers = np.fromiter(self._number_at, dtype=np.int64, count=len(self._number_at))
         position[np.array(self.symbols, dtype=np.int64)] = np.arange(len(self.symbols))

@@ -59,7 +59,9 @@ class TimePoint(NumericValue):
     __ge__ = __gt__  # type: ignore[assignment]
 
     def _frozen(self) -> Any:
-        raise TimeDependenceError("the rule turns time into a number", hint="use Pyomo's functions (pyomo.environ.sin, exp, ...) on time, or a Profile")
+        raise TimeDependenceError(
+            "the rule turns time into a number", hint="use Pyomo's functions (pyomo.environ.sin, exp, ...) on time, or a Profile"
+        )
 
     __float__ = __int__ = __bool__ = __round__ = __floor__ = __ceil__ = _frozen  # type: ignore[assignment]
 
@@ -149,7 +151,9 @@ def find_time(model: Any) -> TimeSet:
         )
     (time,) = wanted.values()
     if time.get_discretization_info():
-        raise UnsupportedModelError(f"{time.name} is discretized already", names=[time.name], hint="lower the model before time is discretized")
+        raise UnsupportedModelError(
+            f"{time.name} is discretized already", names=[time.name], hint="lower the model before time is discretized"
+        )
     return TimeSet(time, time.first(), time.last())
 
 

@@ -1,0 +1,203 @@
+"""Thin face of integrator_core.c: memory, addresses and the loop that lets Ctrl-C through."""
+
+cimport cython
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.stdint cimport uintptr_t
+from libc.string cimport memset
+
+import numpy as np
+
+cdef extern from "integrator_core.h":
+    ctypedef struct sundials_table:
+        pass
+    int sundials_set(sundials_table *table, const char *name, void *address)
+    const char *sundials_name(int i)
+    ctypedef struct dae_problem:
+        void (*evaluate)(void *) noexcept nogil
+        void *slopes
+        void *jacobian
+        void *guards
+        double *time
+        double *state
+        double *slope
+        double *entries
+        double *guard
+        int differential
+        int algebraic
+        int guard_count
+        const int *column_start
+        const int *row
+        const int *entry_place
+        const int *diagonal_place
+        int entry_count
+    ctypedef struct integration_counts:
+        long steps
+        long evaluations
+        long jacobians
+        long iterations
+        long error_failures
+        long restarts
+    ctypedef struct lu_factors:
+        long factorizations
+        long refactorizations
+    ctypedef struct integrator:
+        sundials_table call
+        dae_problem problem
+        lu_factors lu
+        int size
+        int singular_column
+        int not_finite
+        double not_finite_time
+        integration_counts counts
+    enum:
+        WANTS_PAUSE
+    int integrator_open(integrator *it, const int *order, double rtol, const double *atol)
+    void integrator_close(integrator *it)
+    int integrator_restart(integrator *it, double t, double stop, int *direction)
+    int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
+                       int most_steps) nogil
+    int integrator_errors(integrator *it, double *errors)
+    double integrator_step(integrator *it)
+
+
+def sundials_names():
+    """Return the names of the SUNDIALS functions that an Integrator needs addresses of."""
+    names = []
+    cdef int i = 0
+    while sundials_name(i) != NULL:
+        names.append(sundials_name(i).decode())
+        i += 1
+    return names
+
+
+cdef void *_pointer(object capsule) except NULL:
+    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+@cython.final
+cdef class Integrator:
+    """One CVODE or IDA memory on one problem. Not for several threads at once."""
+
+    cdef integrator it
+    cdef bint opened
+    cdef object kept
+    cdef double[::1] time_view
+    cdef double[::1] state_view
+    cdef int[::1] roots_view
+    cdef int[::1] direction_view
+
+    def __cinit__(self):
+        memset(&self.it, 0, sizeof(integrator))
+        self.opened = False
+
+    def __init__(self, dict addresses, Py_ssize_t evaluate, object slopes, object jacobian, object guards, double[::1] time,
+                 double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int algebraic, int[::1] column_start,
+                 int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol):
+        cdef dae_problem *p = &self.it.problem
+        cdef int flag
+        for name, address in addresses.items():
+            if sundials_set(&self.it.call, name.encode(), <void *><uintptr_t>address):
+                raise KeyError(name)
+        if state.shape[0] != slope.shape[0] or atol.shape[0] != state.shape[0] or order.shape[0] != state.shape[0]:
+            raise ValueError("state, slope, atol and order have to be of one length")
+        if column_start.shape[0] != state.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
+            raise ValueError("the pattern does not fit the number of states or of entries")
+        if diagonal_place.shape[0] != state.shape[0] - algebraic:
+            raise ValueError("one diagonal place is needed for each differential state")
+        p.evaluate = <void (*)(void *) noexcept nogil><uintptr_t>evaluate
+        p.slopes = _pointer(slopes)
+        p.jacobian = _pointer(jacobian)
+        p.guards = NULL if guards is None else _pointer(guards)
+        p.time = &time[0]
+        p.state = &state[0]
+        p.slope = &slope[0]
+        p.entries = &entries[0] if entries.shape[0] else NULL
+        p.guard = &guard[0] if guard.shape[0] else NULL
+        p.differential = <int>(state.shape[0] - algebraic)
+        p.algebraic = algebraic
+        p.guard_count = <int>guard.shape[0]
+        p.column_start = &column_start[0]
+        p.row = &row[0]
+        p.entry_place = &entry_place[0] if entries.shape[0] else NULL
+        p.diagonal_place = &diagonal_place[0] if diagonal_place.shape[0] else NULL
+        p.entry_count = <int>entries.shape[0]
+        self.kept = (slopes, jacobian, guards, slope, entries, guard, column_start, row, entry_place, diagonal_place, order)
+        self.time_view = time
+        self.state_view = state
+        self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
+        self.direction_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
+        self.opened = True
+        flag = integrator_open(&self.it, &order[0], rtol, &atol[0])
+        if flag:
+            raise RuntimeError(f"SUNDIALS could not be set up (flag {flag})")
+
+    def __dealloc__(self):
+        if self.opened:
+            integrator_close(&self.it)
+
+    def restart(self, double t, double stop, int[::1] direction):
+        """Start anew at t from the states in ``state``; return 0 or a negative flag."""
+        cdef Py_ssize_t i
+        for i in range(direction.shape[0]):
+            self.direction_view[i] = direction[i]
+        self.time_view[0] = t
+        return integrator_restart(&self.it, t, stop, &self.direction_view[0])
+
+    def run(self, double stop, double[::1] times, int done, double[:, ::1] outputs, long most_steps):
+        """Integrate to the next event or to ``stop``; return (flag, time, next output, signs of the guards that crossed)."""
+        cdef double t = self.time_view[0]
+        cdef int flag = WANTS_PAUSE
+        cdef const double *first_time = &times[0] if times.shape[0] else NULL
+        cdef double *first_output = &outputs[0, 0] if outputs.shape[0] else NULL
+        cdef int count = <int>times.shape[0]
+        cdef long taken = 0
+        while flag == WANTS_PAUSE and taken < most_steps:
+            with nogil:
+                flag = integrator_run(&self.it, &t, stop, first_time, count, &done, first_output, &self.roots_view[0], 256)
+            taken += 256
+            if flag == WANTS_PAUSE:
+                _check_signals()
+        return flag, t, done, np.asarray(self.roots_view).copy()
+
+    def errors(self):
+        """Return the estimated local error of each state in units of its tolerance, or None."""
+        result = np.zeros(self.it.size)
+        cdef double[::1] view = result
+        return None if integrator_errors(&self.it, &view[0]) else result
+
+    @property
+    def step(self):
+        """Size of the step that is to be tried next."""
+        return integrator_step(&self.it)
+
+    @property
+    def counts(self):
+        """Steps, evaluations and so on since the beginning."""
+        cdef integration_counts *c = &self.it.counts
+        return {
+            "steps": c.steps,
+            "evaluations": c.evaluations,
+            "jacobians": c.jacobians,
+            "iterations": c.iterations,
+            "error_failures": c.error_failures,
+            "restarts": c.restarts,
+            "factorizations": self.it.lu.factorizations + self.it.lu.refactorizations,
+        }
+
+    @property
+    def not_finite(self):
+        """Position and time of the last slope or residual that was not finite, or None."""
+        return None if self.it.not_finite < 0 else (self.it.not_finite, self.it.not_finite_time)
+
+    @property
+    def singular_column(self):
+        """Position of the state at which the last factorization found no pivot, or -1."""
+        return self.it.singular_column
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+
+cdef _check_signals():
+    PyErr_CheckSignals()

@@ -1,0 +1,32 @@
+/* Sparse LU factorization with a column order given once, for many matrices of one pattern.
+ *
+ * Left-looking with partial pivoting (Gilbert & Peierls 1988, SIAM J. Sci. Stat. Comput. 9:862); once factored, further
+ * matrices of the same pattern are factored with the same pivots and fill ("refactored") while these stay sound.
+ */
+#ifndef INTEGRATOR_LU_H
+#define INTEGRATOR_LU_H
+
+typedef struct {
+    int n;
+    const int *column_start; /* pattern of the matrix, compressed columns */
+    const int *row;
+    const int *order;        /* order[k]: which column is eliminated k-th */
+    int *lower_start, *lower_row, *upper_start, *upper_row;
+    double *lower, *upper, *pivot;
+    int lower_size, upper_size;
+    int *row_place;          /* place of each row among the pivots; -1 while it is none */
+    double *work;
+    int *stack, *cursor, *mark, *reach;
+    int factored;
+    long factorizations, refactorizations;
+} lu_factors;
+
+/* 0, or -1 without memory; the pattern and order stay the caller's. */
+int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order);
+void lu_free(lu_factors *lu);
+/* 0, or 1 + the elimination step at which no pivot was left, or -1 without memory. */
+int lu_factor(lu_factors *lu, const double *value);
+/* Overwrite b by the solution. */
+void lu_solve(lu_factors *lu, double *b);
+
+#endif

@@ -1,0 +1,238 @@
+"""The seam between a lowered system and what integrates it: CVODE for ``x' = f``, IDA where algebraic variables remain.
+
+The methods are the variable-order BDF of Hindmarsh et al. 2005 (ACM TOMS 31:363), taken from the SUNDIALS libraries in
+the scikit-sundae wheel and driven from C (``csrc/integrator_core.c``), with CasADi functions called in place and a
+sparse LU of our own. Outputs are interpolated by the method's own polynomial and never stop it; guards are watched on
+every internal step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import metadata
+
+import casadi as ca
+import numpy as np
+import sksundae  # noqa: F401  (loads the SUNDIALS libraries that the addresses below are taken from)
+from csrc._integrator import Integrator, sundials_names
+from scipy.sparse import csc_matrix
+from scipy.sparse.linalg import splu
+
+from solvers.errors import FlowsheetError
+from solvers.system import DaeSystem
+
+REACHED_END, FOUND_EVENT, MOST_STEPS = 0, 1, 2
+
+
+@cache
+def sundials_addresses() -> dict[str, int]:
+    """Return the addresses of the SUNDIALS functions that the driver calls.
+
+    Raises
+    ------
+    FlowsheetError : the installed scikit-sundae does not carry them.
+    """
+    libraries = {}
+    for file in metadata.files("scikit-sundae") or ():
+        stem, _, _ = file.name.partition("-")
+        if stem.startswith("libsundials_"):
+            libraries[stem.removeprefix("libsundials_")] = ctypes.CDLL(str(file.locate()))
+    addresses = {}
+    for name in sundials_names():
+        # some libraries carry copies of others' functions; only the one at home is the one that is called
+        home = next(library for prefix, library in _HOMES.items() if prefix in name)
+        try:
+            function = libraries[home][name]
+        except (KeyError, AttributeError):
+            raise FlowsheetError(
+                f"the installed scikit-sundae has no {name}", names=[name], hint="install its wheel: pip install 'scikit-sundae>=1.2,<1.3'"
+            ) from None
+        addresses[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
+    return addresses
+
+
+_HOMES = {
+    "_Band": "sunlinsolband",
+    "SUNBandMatrix": "sunmatrixband",
+    "N_VNew_Serial": "nvecserial",
+    "CVode": "cvode",
+    "IDA": "ida",
+    "SUN": "core",
+    "N_V": "core",
+}
+
+
+@cache
+def _buffer_evaluation() -> int:
+    """Return the address of CasADi's evaluation of a function buffer."""
+    library = ctypes.CDLL(str(next(file.locate() for file in metadata.files("casadi") or () if file.name.startswith("libcasadi.so"))))
+    return ctypes.cast(library["_ZN6casadi21_function_buffer_evalEPv"], ctypes.c_void_p).value or 0
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """The functions of a system in the form that an integrator calls, for one choice of inputs that change linearly.
+
+    Arguments are time, ``y = (x, z)`` and one column of constants ``(p, u, slopes of ramped inputs, reference time)``:
+    a ramped input is ``u + slope (t - reference)``.
+    """
+
+    system: DaeSystem
+    ramped: tuple[int, ...]
+
+    @property
+    def state_count(self) -> int:
+        """Number of differential states; at least one, so that a system without any can be carried through time."""
+        return max(1, len(self.system.states))
+
+    @property
+    def constant_count(self) -> int:
+        """Length of the column of constants."""
+        return len(self.system.parameters) + len(self.system.inputs) + len(self.ramped) + 1
+
+    def constants(self, p: np.ndarray, u: np.ndarray, slopes: np.ndarray, reference: float) -> np.ndarray:
+        """Return the column of constants of one segment."""
+        return np.concatenate([p, u, slopes[list(self.ramped)], [reference]])
+
+    @cached_property
+    def _arguments(self) -> tuple[list[ca.SX], ca.SX, ca.SX]:
+        system = self.system
+        slopes = ca.SX.sym("slope", len(self.ramped))
+        reference = ca.SX.sym("reference")
+        x = system.x if system.states else ca.SX.sym("still")
+        y = ca.vertcat(x, system.z)
+        constants = ca.vertcat(system.p, system.u, slopes, reference)
+        ramped = system.u[list(self.ramped)]
+        return [system.t, y, constants], ramped, ramped + slopes * (system.t - reference)
+
+    def _function(self, name: str, expression: ca.SX) -> ca.Function:
+        arguments, ramped, course = self._arguments
+        if self.ramped:
+            expression = ca.substitute(expression, ramped, course)
+        return ca.Function(name, arguments, [expression])
+
+    @cached_property
+    def slopes(self) -> ca.Function:
+        """``(x', residual of 0 = g)``."""
+        ode = self.system.ode if self.system.states else ca.SX(1, 1)
+        return self._function("slopes", ca.densify(ca.vertcat(ode, self.system.algebraic)))
+
+    @cached_property
+    def jacobian(self) -> ca.Function:
+        """Sparse derivative of ``slopes`` by y."""
+        arguments, _, _ = self._arguments
+        ode = self.system.ode if self.system.states else ca.SX(1, 1)
+        return self._function("jacobian", ca.jacobian(ca.vertcat(ode, self.system.algebraic), arguments[1]))
+
+    @cached_property
+    def guards(self) -> ca.Function:
+        """Guards of all events that have one."""
+        return self._function("guards", self.system.guards)
+
+    @cached_property
+    def pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Pattern of the iteration matrix: column starts, rows, places of Jacobian entries and of the diagonal, order of elimination."""
+        sparsity = self.jacobian.sparsity_out(0)
+        size, states = sparsity.size1(), self.state_count
+        full = sparsity + ca.Sparsity.diag(size)
+        starts, rows = np.array(full.colind(), dtype=np.intc), np.array(full.row(), dtype=np.intc)
+        place = {(row, column): k for k, (row, column) in enumerate(zip(*full.get_triplet(), strict=True))}
+        entries = np.array([place[entry] for entry in zip(*sparsity.get_triplet(), strict=True)], dtype=np.intc)
+        diagonal = np.array([place[i, i] for i in range(states)], dtype=np.intc)
+        return starts, rows, entries, diagonal, _elimination_order(size, starts, rows)
+
+
+def _elimination_order(size: int, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the order of columns with the lesser fill of COLAMD and minimum degree on A'+A."""
+    columns = np.repeat(np.arange(size), np.diff(starts))
+    values = np.where(rows == columns, 4.0 * size, 1.0 + 0.1 * np.cos(np.arange(len(rows))))
+    matrix = csc_matrix((values, rows, starts), shape=(size, size))
+    trials = [splu(matrix, permc_spec=spec, diag_pivot_thresh=0.1) for spec in ("MMD_AT_PLUS_A", "COLAMD")]
+    best = min(trials, key=lambda factors: factors.nnz)
+    return np.argsort(best.perm_c).astype(np.intc)
+
+
+class SegmentIntegrator:
+    """Carries a kernel through smooth segments; ``y`` is read at a restart and written when a run returns."""
+
+    def __init__(self, kernel: Kernel, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> None:
+        size = kernel.state_count + len(kernel.system.algebraics)
+        starts, rows, entries, diagonal, order = kernel.pattern
+        self.kernel = kernel
+        self._time = np.array([float(t)])
+        self.y = np.array(y, dtype=float)
+        self._constants = np.zeros(kernel.constant_count)
+        self._slope = np.zeros(size)
+        self._entries = np.zeros(len(entries))
+        self._guard = np.zeros(kernel.system.guards.shape[0])
+        self._buffers = [self._buffer(kernel.slopes, self._slope), self._buffer(kernel.jacobian, self._entries)]
+        guards = self._buffer(kernel.guards, self._guard) if len(self._guard) else None
+        self._guards_buffer = guards
+        self._driver = Integrator(
+            sundials_addresses(),
+            _buffer_evaluation(),
+            self._buffers[0]._self(),
+            self._buffers[1]._self(),
+            None if guards is None else guards._self(),
+            self._time,
+            self.y,
+            self._slope,
+            self._entries,
+            self._guard,
+            len(kernel.system.algebraics),
+            starts,
+            rows,
+            entries,
+            diagonal,
+            order,
+            rtol,
+            np.ascontiguousarray(atol, dtype=float),
+        )
+
+    def _buffer(self, function: ca.Function, result: np.ndarray) -> ca.FunctionBuffer:
+        buffer = ca.FunctionBuffer(function)
+        for place, argument in enumerate((self._time, self.y, self._constants)):
+            buffer.set_arg(place, memoryview(argument))
+        buffer.set_res(0, memoryview(result))
+        return buffer
+
+    def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> int:
+        """Start a segment at t that may not step past ``stop``; return 0 or a negative flag of SUNDIALS."""
+        self.y[:] = y
+        self._constants[:] = constants
+        return int(self._driver.restart(t, stop, np.array(directions, dtype=np.intc)))
+
+    def run(self, stop: float, times: np.ndarray, done: int, outputs: np.ndarray, most_steps: int) -> tuple[int, float, int, np.ndarray]:
+        """Integrate to the next crossing of a guard or to ``stop``, filling rows of ``outputs`` for the times passed.
+
+        Returns
+        -------
+        flag : REACHED_END, FOUND_EVENT, MOST_STEPS or a negative flag of SUNDIALS.
+        t : time reached.
+        done : number of output times that have been filled.
+        crossed : +1 or -1 for each guard that crossed rising or falling, else 0.
+        """
+        flag, t, done, crossed = self._driver.run(stop, times, done, outputs, most_steps)
+        return flag, t, done, crossed[: len(self._guard)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counters since the first start."""
+        return dict(self._driver.counts)
+
+    @property
+    def step(self) -> float:
+        """The step that is to be tried next."""
+        return float(self._driver.step)
+
+    def errors(self) -> np.ndarray | None:
+        """Return the last estimated local errors in units of the tolerance, or None."""
+        return self._driver.errors()
+
+    @property
+    def not_finite(self) -> tuple[int, float] | None:
+        """Position and time of the last slope that was not finite, or None."""
+        return self._driver.not_finite
