@@ -59,7 +59,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
     names = trajectory.names
     raw = make_fields(
         names,
-        {name: np.asarray(trajectory[name], dtype=float) for name in names},
+        trajectory.values(),
         {name: trajectory.unit(name) for name in names},
         {name: trajectory.doc(name) for name in names},
     )
@@ -75,7 +75,9 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         stats=counters,
         balance=_balance(trajectory),
         specifications=tuple(_specification(trajectory, entry) for entry in case.get("specifications", ())),
-        streams=tuple(StreamRow(f"S{k}", entry["from"], entry["to"]) for k, entry in enumerate(case.get("streams", ()), start=1)),
+        streams=tuple(
+            StreamRow(entry.get("name") or f"S{k}", entry["from"], entry["to"]) for k, entry in enumerate(case.get("streams", ()), start=1)
+        ),
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),

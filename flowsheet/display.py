@@ -95,11 +95,18 @@ class Display:
 @cache
 def _conversion(unit: str, text: str) -> DisplayUnit | None:
     """Return how an SI unit is shown in another unit, or None if that measures something else."""
+    if _counts_turns(unit) != _counts_turns(text):
+        # a case may give 1/s in rpm, but a rate constant is not to be shown as turns
+        return None
     try:
         to_si = conversion(text, unit_text(unit))
     except QuantityError:
         return None
     return DisplayUnit(pretty_unit(text), _clean(1.0 / to_si.factor), _clean(-to_si.offset / to_si.factor))
+
+
+def _counts_turns(unit: str) -> bool:
+    return any(word in unit for word in ("rev", "rpm", "rad", "turn"))
 
 
 def _clean(number: float) -> float:
@@ -118,6 +125,7 @@ def pretty_unit(text: str) -> str:
         .replace("**", "^")
         .replace("revolution", "rev")
         .replace("turn", "rev")
+        .replace("degC", "°C")
         .replace("um", "µm")
         .replace("ug", "µg")
         .replace("uL", "µL")
@@ -127,6 +135,11 @@ def pretty_unit(text: str) -> str:
         length = len(parts[k]) - len(parts[k].lstrip("-0123456789"))
         parts[k] = parts[k][:length].translate(_SUPERSCRIPTS) + parts[k][length:]
     return "".join(parts).replace("*", "·")
+
+
+def printable(words: str) -> str:
+    """Replace characters that neither HTML nor a font can show."""
+    return "".join(c if c.isprintable() or c in "\n\t\u202f\u00a0" else "\ufffd" for c in words)
 
 
 def format_number(value: float, digits: int = 4, *, padded: bool = False) -> str:

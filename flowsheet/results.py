@@ -220,10 +220,26 @@ class Results:
         return found
 
     def _place(self, name: Any) -> tuple[Field, tuple[int, ...]]:
-        wanted = _tidy(name)
+        wanted = _tidy(name) if isinstance(name, str) else _name_of(name)
         if wanted not in self._places:
             raise _unknown(wanted, self._places, "variable")
         return self._places[wanted]
+
+
+def _name_of(reference: Any) -> str:
+    """Return the name without time of a slice such as ``model.column.c[:, 0.5, "lysozyme"]``."""
+    members = list(itertools.islice(reference, 2))
+    if len(members) < 2:
+        raise UsageError("a reference has to be a slice over time", hint='such as model.column.c[:, 0.5, "lysozyme"], or give the name')
+    first, second = (_as_tuple(member.index()) for member in members)
+    varying = next(k for k in range(len(first)) if first[k] != second[k])
+    rest = ",".join(str(label) for k, label in enumerate(first) if k != varying)
+    name = members[0].parent_component().name
+    return f"{name}[{rest}]" if rest else name
+
+
+def _as_tuple(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _tidy(name: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, get_type_hints
 
 from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UnitRow
 from solvers import EventRecord
@@ -44,6 +44,11 @@ COLUMN_UNITS = {
 }
 
 UNIT_COMPONENT_DIMENSION = "component"
+
+
+def columns(row_type: type) -> dict[str, Any]:
+    """Return the names and types of a table's columns, in order."""
+    return get_type_hints(row_type)
 
 
 def seal(image: bytes) -> bytes:

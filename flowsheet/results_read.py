@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import h5py
 import numpy as np
 
 from flowsheet.results import Field, Label, Results
-from flowsheet.results_layout import COLUMN_NAMES, FORMAT, RESULTS_FILE, SCHEMA, TABLES, Soundness, case_digest, soundness
+from flowsheet.results_layout import COLUMN_NAMES, FORMAT, RESULTS_FILE, SCHEMA, TABLES, Soundness, case_digest, columns, soundness
 from solvers import Status
 from solvers.errors import InputDataError, UsageError
 
@@ -141,14 +140,13 @@ def _labels(scale: h5py.Dataset) -> tuple[Label, ...]:
 
 
 def _rows(group: h5py.Group, name: str, row_type: type, dimension: str) -> Iterable[Any]:
-    hints = get_type_hints(row_type)
-    columns = {}
-    for column in fields(row_type):
-        dataset = group[COLUMN_NAMES.get((name, column.name), column.name)]
+    values_of = {}
+    scale = group[group.attrs["dimension"]]
+    for column, kind in columns(row_type).items():
+        dataset = scale if column == dimension else group[COLUMN_NAMES.get((name, column), column)]
         values = dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
-        columns[column.name] = [_restored(value, hints[column.name]) for value in np.asarray(values).tolist()]
-    count = len(group[dimension])
-    return (row_type(**{name: values[k] for name, values in columns.items()}) for k in range(count))
+        values_of[column] = [_restored(value, kind) for value in np.asarray(values).tolist()]
+    return (row_type(**{column: values[k] for column, values in values_of.items()}) for k in range(len(scale)))
 
 
 def _restored(value: Any, kind: Any) -> Any:

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from flowsheet.results_layout import (
     TABLES,
     canonical_json,
     case_digest,
+    columns,
     seal,
 )
 from solvers import Status
@@ -158,15 +158,21 @@ def _write_tables(file: h5py.File, results: Results) -> None:
     for name, (row_type, dimension) in TABLES.items():
         rows = rows_of[name]
         group = file.create_group(name, track_order=True)
-        columns = {column.name: [_plain(getattr(row, column.name)) for row in rows] for column in fields(row_type)}
-        labels = columns.pop(dimension, None) or list(range(1, len(rows) + 1))
+        values_of = {column: [_plain(getattr(row, column)) for row in rows] for column in columns(row_type)}
+        labels = values_of.pop(dimension, None) or list(range(1, len(rows) + 1))
+        if dimension in file and _labels_differ(file[dimension], labels):
+            # xarray's trees want one name to stand for one list of labels from the root down
+            dimension = f"{name}_{dimension}"
+        group.attrs["dimension"] = dimension
         scale = _scale(group, dimension, labels if rows else np.zeros(0, dtype=np.int64))
-        for column in fields(row_type):
-            if column.name in columns:
-                values = columns[column.name] if rows else np.zeros(0)
-                _dataset(
-                    group, COLUMN_NAMES.get((name, column.name), column.name), values, [scale], COLUMN_UNITS.get((name, column.name), "")
-                )
+        for column, values in values_of.items():
+            place = (name, column)
+            _dataset(group, COLUMN_NAMES.get(place, column), values if rows else np.zeros(0), [scale], COLUMN_UNITS.get(place, ""))
+
+
+def _labels_differ(scale: h5py.Dataset, labels: Sequence[Label]) -> bool:
+    written = scale.asstr()[()] if h5py.check_string_dtype(scale.dtype) else scale[()]
+    return list(written.tolist()) != list(labels)
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from html import escape
 
+from flowsheet.display import printable
+
 
 class Verdict(Enum):
     """What a card or cell says; shown by word and sign, never by color alone."""
@@ -24,7 +26,7 @@ class Verdict(Enum):
 
 def text(value: object) -> str:
     """Return a text as it may stand anywhere in HTML; characters that HTML cannot hold are replaced."""
-    return "".join(c if c.isprintable() or c in "\n\t " else "�" if c not in "\u202f\u00a0" else c for c in escape(str(value)))
+    return escape(printable(str(value)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from flowsheet.display import DisplayUnit, format_number
+from flowsheet.display import DisplayUnit, format_number, printable
 from flowsheet.results import SpecificationRow
 from flowsheet.tables import intervals_outside
 
@@ -43,6 +44,8 @@ STYLE = {
     "ytick.color": INK,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    # names from a case are never formulas
+    "text.parse_math": False,
     "svg.fonttype": "path",
     # ids in the SVG would be random without it
     "svg.hashsalt": "flowsheet",
@@ -188,7 +191,7 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
         if band.label:
             late = band.end > 0.6 * axis.horizon
             strip.annotate(
-                band.label,
+                printable(band.label),
                 (start if late else start + width, y + 0.5),
                 xytext=(-4 if late else 4, 0),
                 textcoords="offset points",
@@ -197,7 +200,7 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
                 fontsize=7.5,
             )
     strip.set_ylim(0, len(lanes))
-    strip.set_yticks([len(lanes) - k - 0.5 for k in range(len(lanes))], lanes, fontsize=7.5)
+    strip.set_yticks([len(lanes) - k - 0.5 for k in range(len(lanes))], [printable(lane) for lane in lanes], fontsize=7.5)
     strip.tick_params(axis="both", length=0, labelbottom=False)
     strip.grid(visible=False)
     strip.spines[["left", "bottom"]].set_visible(False)
@@ -217,7 +220,7 @@ def course_figure(t: np.ndarray, lines: Sequence[Line], unit: DisplayUnit, axis:
                 color=line.color,
                 linestyle=line.dash,
                 linewidth=1.3,
-                label=line.label or None,
+                label=printable(line.label) or None,
             )
         values = np.concatenate([unit.shown(line.values) for line in lines])
         axes.set_ylim(*_range(values[np.isfinite(values)]))
@@ -266,6 +269,9 @@ def _finish(axes: Axes, axis: TimeAxis, unit: str) -> None:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # a name in a script that the font lacks shows as boxes; the table beside has it in full
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # a hundredth of a point is finer than any printer
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), buffer.getvalue())

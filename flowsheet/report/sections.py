@@ -92,7 +92,10 @@ def drawing(view: View) -> str:
     units = [
         DrawnUnit(u.unit, u.type, _passed(view, u.unit, "supply", "in"), _passed(view, u.unit, "withdrawal", "out")) for u in results.units
     ]
-    when = f"Flows are those at {view.at(view.axis.reached)}, the {'end' if view.complete else 'STOP'} of the run; in and out are amounts over the whole run."
+    when = (
+        f"Flows are those at {view.at(view.axis.reached)}, the {'end' if view.complete else 'STOP'} of the run; "
+        "in and out are amounts over the whole run."
+    )
     return f'<p class="lead">{text(when)}</p><div class="wide">{flowsheet_svg(units, streams)}</div>'
 
 
@@ -114,7 +117,8 @@ def quality(view: View) -> str:
     if not specs:
         return note("The case names no specification.")
     body = [row(_specification_cells(view, spec)) for spec in specs]
-    above = '<tr><th></th><th></th><th class="band left" colspan="3">Limits</th><th class="band left" colspan="3">Course</th><th class="band left" colspan="3">Time out of specification</th></tr>'
+    bands = "".join(f'<th class="band left" colspan="3">{name}</th>' for name in ("Limits", "Course", "Time out of specification"))
+    above = f"<tr><th></th><th></th>{bands}</tr>"
     header = ("Attribute", "Verdict", "lower", "target", "upper", "lowest", "mean", "highest", "below", "above", "in all")
     step = float(np.max(np.diff(view.results.t))) if len(view.results.t) > 1 else 0.0
     how = f"Times are those at which straight lines between output points (at most {format_duration(step)} apart) cross the limits."
@@ -177,7 +181,10 @@ def streams(view: View) -> str:
         route = f"{stream.stream}  {stream.source} → {stream.target}"
         body.append(f'<tr class="head"><td colspan="8">{text(route)}</td></tr>')
         body += [_stream_row(entry, flow, mass, share) for entry in entries]
-    how = "The mean flow is that over time, the mean fraction is what was in all that passed (trapezoidal rule over the output points); components that a stream never held are left out."
+    how = (
+        "The mean flow is that over time, the mean fraction is what was in all that passed (trapezoidal rule over the output points); "
+        "components that a stream never held are left out."
+    )
     return table(header, body, range(1, 8), above) + f'<p class="lead">{text(how)}</p>'
 
 
@@ -206,20 +213,12 @@ def balance(view: View) -> str:
     for r in rows:
         amounts = [number(format_number(mass.shown(x), 9)) for x in (r.entered, r.left, r.accumulated, r.reacted)]
         verdict = judged("closes", Verdict.GOOD) if r.closes else judged("does not close", Verdict.BAD)
-        body.append(
-            row(
-                [
-                    Cell(r.component),
-                    *amounts,
-                    number(format_number(mass.shown(r.residual), 3)),
-                    number(format_number(r.relative, 3)),
-                    verdict,
-                ]
-            )
-        )
+        residuals = [number(format_number(x, 3)) for x in (mass.shown(r.residual), r.relative)]
+        body.append(row([Cell(r.component), *amounts, *residuals, verdict]))
     how = (
-        f"Amounts in {mass.text}. In and Out are integrals of the flows across the boundary, carried as states beside the others; Accumulated is the "
-        "change of what the units hold; Residual = In + Reacted − Out − Accumulated; Relative is the residual over the largest of the amounts."
+        f"Amounts in {mass.text}. In and Out are integrals of the flows across the boundary, carried as states beside the others; "
+        "Accumulated is the change of what the units hold; Residual = In + Reacted − Out − Accumulated; "
+        "Relative is the residual over the largest of the amounts."
     )
     extra = "" if view.complete else "<p>The balance covers the time up to the stop.</p>"
     verdict = f'<p class="verdict {"good" if closes else "bad"}">{text(said)}</p>'
@@ -314,8 +313,9 @@ def provenance(view: View) -> str:
     entries += [(f"{name} version", number_) for name, number_ in results.versions.items()]
     entries += [(f"{name} (random numbers)", str(value)) for name, value in results.seeds.items()]
     checks = (
-        "Checked when this report was made: the results file against the SHA-256 at its end, the resolved case against its own; the material balance by "
-        "quadratures integrated beside the states; specifications at every output point and between them. The same case gives the same results file, byte by "
-        "byte, on one platform; when and where it was run stands in run.json beside it."
+        "Checked when this report was made: the results file against the SHA-256 at its end, and the resolved case against its own. "
+        "The material balance comes from quadratures integrated beside the states; specifications are judged at every output point "
+        "and on straight lines between them. The same case gives the same results file, byte by byte, on one platform; "
+        "when and where it was run stands in run.json beside it."
     )
     return f'{pairs(entries)}<p class="lead">{text(checks)}</p>'
