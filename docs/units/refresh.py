@@ -1,0 +1,218 @@
+"""Refreshes the pages beside it: ``.venv/bin/python docs/units/refresh.py`` draws their pictures and writes their parameter tables."""
+
+import math
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.dae import ContinuousSet
+from pyomo.network import Arc
+
+from solvers import simulate
+from solvers.declare import Profile
+from units import laws
+from units.blender import ContinuousBlender
+from units.feeder import LossInWeightFeeder
+from units.press import TabletPress
+from units.sink import Sink
+from units.source import Source
+from units.stream import Material
+from units.unit import Parameter
+
+HERE = Path(__file__).parent
+HOUR = 3600.0
+COLORS = ("#0072b2", "#d55e00", "#009e73")
+MATERIALS = {
+    "excipient": Material("excipient", true_density=1550.0, bulk_density=330.0),
+    "api": Material("api", true_density=1300.0, bulk_density=350.0),
+    "lubricant": Material("lubricant", true_density=1090.0, bulk_density=150.0),
+}
+BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
+PAGES = {"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress}
+START, END = "<!-- parameters: written by refresh.py -->", "<!-- end of parameters -->"
+
+
+def table(parameters: tuple[Parameter, ...]) -> str:
+    """Return the Markdown table of a unit's parameters."""
+    if not parameters:
+        return "None."
+    rows = ["| parameter | SI unit | default | allowed | meaning | standing |", "|---|---|---|---|---|---|"]
+    for parameter in parameters:
+        unit = str(parameter.unit).replace("turn", "rev").replace("dimensionless", "-").replace("**", "^")
+        kind = [word for flag, word in ((parameter.input, "input"), (parameter.per_component, "by component")) if flag]
+        meaning = parameter.doc + (f" ({', '.join(kind)})" if kind else "")
+        default = "has to be given" if parameter.default is None else f"{parameter.default:.6g}"
+        allowed = parameter.allowed().split("]")[0].split(")")[0] + (")" if parameter.open_upper or math.isinf(parameter.upper) else "]")
+        rows.append(f"| `{parameter.name}` | {unit} | {default} | {allowed} | {meaning} | {parameter.source} |")
+    return "\n".join(rows)
+
+
+def page_with_table(text: str, parameters: tuple[Parameter, ...]) -> str:
+    """Return a page's text with its parameter table renewed."""
+    before, rest = text.split(START)
+    return f"{before}{START}\n\n{table(parameters)}\n\n{END}{rest.split(END)[1]}"
+
+
+def single(unit: type, horizon: float, feed: dict[str, float], **parameters: object) -> pyo.ConcreteModel:
+    """Return a model of one unit with a source at its first inlet and a sink at its outlet, where it has them."""
+    model = pyo.ConcreteModel()
+    model.time = ContinuousSet(bounds=(0, horizon))
+    model.unit = unit(time=model.time, materials=MATERIALS, **parameters)
+    if unit._ComponentDataClass.inlets(parameters):
+        model.source = Source(time=model.time, materials=MATERIALS, flow=feed)
+        model.feed = Arc(source=model.source.outlet, destination=model.unit.component(unit._ComponentDataClass.inlets(parameters)[0]))
+    if unit._ComponentDataClass.outlets(parameters):
+        model.sink = Sink(time=model.time, materials=MATERIALS)
+        model.product = Arc(source=model.unit.outlet, destination=model.sink.inlet)
+    return model
+
+
+def flows(total: float) -> dict[str, float]:
+    """Return the blend's component flows."""
+    return {name: total * share for name, share in BLEND.items()}
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write a picture beside this file, without a frame around its plots."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(HERE / name, dpi=120, metadata={"Software": None})
+    plt.close(figure)
+
+
+def draw_feeder() -> None:
+    """Draw one hour of a drug feeder: refills, and one minute in which 20 % too much comes out."""
+    model = single(
+        LossInWeightFeeder,
+        HOUR,
+        {},
+        composition={"api": 1.0},
+        setpoint=2.0 / HOUR,
+        feed_factor_full=2.0e-3,
+        feed_factor_empty=1.6e-3,
+        initial_mass=1.0,
+        refill_below=0.6,
+        refill_above=1.5,
+        refill_rate=0.06,
+    )
+    time = np.linspace(0.0, HOUR, 3601)
+    trajectory = simulate(model, time, inputs={"unit.disturbance": Profile((0.0, 1800.0, 1860.0), (0.0, 0.2, 0.0))})
+    figure, (top, middle, bottom) = plt.subplots(3, 1, figsize=(10, 6.4), sharex=True, layout="constrained", height_ratios=(2, 1, 1))
+    top.plot(time / 60, trajectory["unit.outlet_total"] * HOUR, color=COLORS[0], label="delivered")
+    top.plot(time / 60, trajectory["unit.measured_flow"] * HOUR, color=COLORS[1], lw=1, label="measured (filtered loss of weight)")
+    top.plot(time / 60, trajectory["unit.setpoint"] * HOUR, color="0.4", lw=1, ls=":", label="set point")
+    middle.plot(time / 60, trajectory["unit.mass"], color=COLORS[0])
+    bottom.plot(time / 60, trajectory["unit.screw_speed"] * 60, color=COLORS[0])
+    starts, ends = ([e.time / 60 for e in trajectory.events if e.event == name] for name in ("refill_start", "refill_settled"))
+    for axes in (top, middle, bottom):
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            axes.axvspan(start, end, color="0.9", label="volumetric mode" if number == 0 else None)
+        axes.axvspan(30, 31, color="#f0c8b0", label="20 % too much per revolution")
+    top.set(ylabel="mass flow (kg/h)", title="Drug feeder, 2 kg/h: refills, and a disturbance that weight control corrects")
+    top.legend(frameon=False, loc="upper right")
+    middle.set(ylabel="hopper (kg)", ylim=(0, None))
+    bottom.set(ylabel="screw (rpm)", xlabel="time (min)", xlim=(0, 60))
+    save(figure, "feeder.png")
+
+
+def draw_blender() -> None:
+    """Draw a drug pulse leaving blenders of one, three and six tanks, and the hold-up after a change of impeller speed."""
+    flow, minute = 20.0 / HOUR, 60.0
+    figure, panels = plt.subplot_mosaic([["pulse", "hold-up"], ["pulse", "outflow"]], figsize=(10, 4.2), layout="constrained")
+    time = np.linspace(0.0, 9 * minute, 1081)
+    for tanks, color in zip((1, 3, 6), COLORS, strict=True):
+        given = {"tanks": tanks, "initial_composition": BLEND, "initial_mass": flow * 60.0}
+        model = single(ContinuousBlender, time[-1], flows(flow), **given)
+        pulse = Profile((0.0, 60.0, 120.0), (0.1 * flow, 0.12 * flow, 0.1 * flow))
+        trajectory = simulate(model, time, inputs={"source.flow[api]": pulse})
+        label = "1 tank" if tanks == 1 else f"{tanks} tanks"
+        panels["pulse"].plot(time / minute, 100 * trajectory["unit.outlet_fraction[api]"], color=color, label=label)
+    panels["pulse"].plot(time / minute, 100 * trajectory["unit.inlet_1_fraction[api]"], color="0.6", label="inlet")
+    panels["pulse"].set(xlabel="time (min)", ylabel="drug content (%)", xlim=(0, 9), title="One minute of 20 % more drug")
+    panels["pulse"].legend(frameon=False)
+    model = single(ContinuousBlender, time[-1], flows(flow), initial_composition=BLEND, initial_mass=flow * 60.0)
+    trajectory = simulate(model, time, inputs={"unit.speed": Profile((0.0, 120.0), (5 / 3, 10 / 3))})
+    panels["hold-up"].plot(time / minute, 1e3 * trajectory["unit.total_mass"], color=COLORS[0])
+    panels["hold-up"].set(ylabel="hold-up (g)", xlim=(0, 9), ylim=(0, None), title="Impeller from 100 to 200 rpm at 2 min")
+    panels["outflow"].plot(time / minute, trajectory["unit.outlet_total"] * HOUR, color=COLORS[0])
+    panels["outflow"].set(xlabel="time (min)", ylabel="outflow (kg/h)", xlim=(0, 9), ylim=(0, None))
+    save(figure, "blender.png")
+
+
+def draw_press() -> None:
+    """Draw how the press takes a minute of 20 % more drug and then a loss of half the flow."""
+    flow = 20.0 / HOUR
+    time = np.linspace(0.0, 1500.0, 1501)
+    model = single(TabletPress, time[-1], flows(flow), initial_composition=BLEND, initial_mass=0.4)
+    inputs = {
+        "source.flow[api]": Profile((0.0, 300.0, 360.0, 900.0, 1200.0), tuple(flow * x for x in (0.1, 0.12, 0.1, 0.05, 0.1))),
+        "source.flow[excipient]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.89, 0.445, 0.89))),
+        "source.flow[lubricant]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.01, 0.005, 0.01))),
+    }
+    trajectory = simulate(model, time, inputs=inputs)
+    figure, axes = plt.subplots(2, 2, figsize=(10, 5.4), sharex=True, layout="constrained")
+    panels = (
+        ("assay of drug (%)", "unit.assay[api]", 100.0),
+        ("hopper (kg)", "unit.level", 1.0),
+        ("tablet mass (mg)", "unit.tablet_mass", 1e6),
+        ("turret (rpm)", "unit.turret_speed", 60.0),
+    )
+    for axis, (label, name, scale) in zip(axes.flat, panels, strict=True):
+        axis.plot(time / 60, scale * trajectory[name], color=COLORS[0])
+        axis.set(ylabel=label, xlim=(0, 25))
+        axis.axvspan(5, 6, color="#f0c8b0")
+        axis.axvspan(15, 20, color="0.9")
+    for axis in axes[1]:
+        axis.set(xlabel="time (min)")
+    figure.suptitle("One minute of 20 % more drug (orange), five minutes at half the flow (gray)", fontsize=11)
+    save(figure, "press.png")
+
+
+def draw_compaction() -> None:
+    """Draw Kawakita's densities and the strengths that follow from them, with the worked vectors."""
+    rows = np.genfromtxt(HERE.parents[1] / "tests" / "data" / "compaction_worked_vectors.csv", delimiter=",", names=True)
+    pressure = np.linspace(0.0, 400e6, 401)
+    density = laws.kawakita_density(pressure, 0.30, 0.72, 0.05e-6)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    left.plot(pressure / 1e6, density, color=COLORS[0], label="Kawakita")
+    left.plot(rows["P_MPa"], rows["rho_Kawakita"], "o", color=COLORS[0], mfc="none", label="worked vectors")
+    left.set(xlabel="pressure (MPa)", ylabel="relative density (-)", xlim=(0, 400), ylim=(0.3, 1.0), title="Compaction")
+    dense = np.linspace(0.45, 1.0, 200)
+    right.plot(dense, laws.kuentz_leuenberger_strength(dense, 12e6, 0.45) / 1e6, color=COLORS[1], label="Kuentz-Leuenberger")
+    right.plot(dense, laws.ryshkewitch_duckworth_strength(dense, 12e6, 7.0) / 1e6, color=COLORS[2], label="Ryshkewitch-Duckworth")
+    right.plot(rows["rho_Kawakita"], rows["sigma_KuentzLeuenberger_MPa"], "o", color=COLORS[1], mfc="none")
+    right.plot(rows["rho_Kawakita"], rows["sigma_RyshkewitchDuckworth_MPa"], "o", color=COLORS[2], mfc="none")
+    right.set(xlabel="relative density (-)", ylabel="tensile strength (MPa)", xlim=(0.4, 1.0), ylim=(0, None), title="Strength")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "compaction.png")
+
+
+def draw_source_and_sink() -> None:
+    """Draw a source that follows a profile, and what the sink has taken by then."""
+    model = single(Sink, 600.0, flows(20.0 / HOUR))
+    time = np.linspace(0.0, 600.0, 1201)
+    trajectory = simulate(model, time, inputs={"source.flow[api]": Profile((0.0, 120.0, 300.0), (2.0 / HOUR, 0.0, 3.0 / HOUR))})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    for name, color in zip(MATERIALS, COLORS, strict=True):
+        left.plot(time / 60, trajectory[f"source.flow[{name}]"] * HOUR, color=color, label=name)
+        right.plot(time / 60, 100 * trajectory[f"unit.inlet_fraction[{name}]"], color=color, label=name)
+    left.set(xlabel="time (min)", ylabel="supplied (kg/h)", xlim=(0, 10), title="A source follows a profile")
+    right.set(xlabel="time (min)", ylabel="mass fraction at the sink (%)", xlim=(0, 10), title="What the sink sees")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "source_and_sink.png")
+
+
+def main() -> None:
+    """Draw all pictures and renew all tables."""
+    for draw in (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction):
+        draw()
+    for name, unit in PAGES.items():
+        page = HERE / f"{name}.md"
+        page.write_text(page_with_table(page.read_text(), unit._ComponentDataClass.parameters))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The documentation of units says what the code says."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "docs" / "units"
+
+
+@pytest.fixture(scope="module")
+def refresh():
+    spec = importlib.util.spec_from_file_location("docs_units_refresh", FOLDER / "refresh.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["source", "sink", "feeder", "blender", "press"])
+def test_parameter_tables_are_up_to_date(refresh, name):
+    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    assert refresh.page_with_table(text, refresh.PAGES[name]._ComponentDataClass.parameters) == text, "run docs/units/refresh.py"
+
+
+def test_every_page_is_listed_and_every_picture_is_there():
+    listed = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for page in FOLDER.glob("*.md"):
+        if page.name != "README.md":
+            assert f"({page.name})" in listed
+        for part in page.read_text(encoding="utf-8").split("](")[1:]:
+            assert (FOLDER / part.split(")")[0]).exists(), part
