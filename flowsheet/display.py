@@ -6,11 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
+
+import numpy as np
 
 from flowsheet.quantities import QuantityError, conversion, unit_text
 
 DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm")
 """Display units where the case names none of that dimension."""
+
+Shown = TypeVar("Shown", float, np.ndarray)
 
 _LADDERS = (("kg", "g", "mg", "ug"), ("MPa", "kPa", "Pa"), ("m", "mm", "um"), ("m^3", "L", "mL", "uL"), ("h", "min", "s", "ms"))
 _HANDY = (0.01, 1e6)
@@ -26,7 +31,7 @@ class DisplayUnit:
     factor: float = 1.0
     offset: float = 0.0
 
-    def shown(self, value: float) -> float:
+    def shown(self, value: Shown) -> Shown:
         """Return a value (number or array) in the display unit."""
         return self.factor * value + self.offset
 

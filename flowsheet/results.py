@@ -47,6 +47,11 @@ class Field:
     unit: str
     doc: str
 
+    def course(self, position: tuple[int, ...]) -> np.ndarray:
+        """Return the course (n,) of the scalar at a position."""
+        place: Any = (slice(None), *position)
+        return self.values[place]
+
     def scalars(self) -> Iterable[tuple[str, tuple[int, ...]]]:
         """Yield the name of each scalar, such as ``blender.mass[2,api]``, and its position in ``values[k]``."""
         for position in itertools.product(*(range(len(members)) for members in self.labels)):
@@ -178,7 +183,7 @@ class Results:
         UsageError : there is no such variable; the nearest names are given.
         """
         component, position = self._place(name)
-        return component.values[(slice(None), *position)]
+        return component.course(position)
 
     def unit(self, name: str) -> str:
         """Return the unit of a variable as text, empty if dimensionless. Raises UsageError as indexing does."""
@@ -278,7 +283,8 @@ def _gather(base: str, members: list[tuple[str, tuple[str, ...]]], values: Mappi
         grid = [tuple(index[0] for _, index in members)]
     array = np.empty((len(values[members[0][0]]), *map(len, grid)))
     for name, index in members:
-        array[(slice(None), *(level.index(token) for level, token in zip(grid, index, strict=True)))] = values[name]
+        place: Any = (slice(None), *(level.index(token) for level, token in zip(grid, index, strict=True)))
+        array[place] = values[name]
     first = members[0][0]
     dimensions = tuple(f"{base}_index_{k}" for k in range(1, len(grid) + 1))
     return Field(base, dimensions, tuple(_typed(level) for level in grid), array, units[first], docs[first])

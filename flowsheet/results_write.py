@@ -120,7 +120,7 @@ def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (min(shape[0], 131072), *reversed(chunk))
 
 
-def _scale(group: h5py.Group, name: str, labels: Sequence[Label], unit: str = "", long_name: str = "") -> h5py.Dataset:
+def _scale(group: h5py.Group, name: str, labels: Sequence[Label] | np.ndarray, unit: str = "", long_name: str = "") -> h5py.Dataset:
     values = labels if isinstance(labels, np.ndarray) else list(labels)
     scale = _dataset(group, name, values, unit=unit, long_name=long_name)
     scale.make_scale(name)

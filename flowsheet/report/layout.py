@@ -64,8 +64,8 @@ def _recycles(nodes: Sequence[str], edges: Sequence[Edge]) -> set[int]:
         stack = [(root, iter(leaving[root]))]
         while stack:
             node, rest = stack[-1]
-            k = next(rest, None)
-            if k is None:
+            k = next(rest, -1)
+            if k < 0:
                 state[node] = False
                 stack.pop()
             elif state.get(edges[k][1]) is True:

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ LINES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("-", "--", ":", "-.")
 INK, FAINT = "#1B2733", "#8A97A5"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.edgecolor": FAINT,
@@ -183,7 +184,7 @@ def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow
 def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: TimeAxis) -> None:
     for band in bands:
         y = len(lanes) - 1 - lanes.index(band.lane)
-        style = (
+        style: dict[str, Any] = (
             {"facecolor": ORANGE, "hatch": "////", "edgecolor": "#8A5A00"} if band.disturbance else {"facecolor": SKY, "edgecolor": BLUE}
         )
         start, width = axis.unit.shown(band.start), axis.unit.shown(band.end) - axis.unit.shown(band.start)

@@ -212,9 +212,9 @@ def balance(view: View) -> str:
     body = []
     for r in rows:
         amounts = [number(format_number(mass.shown(x), 9)) for x in (r.entered, r.left, r.accumulated, r.reacted)]
-        verdict = judged("closes", Verdict.GOOD) if r.closes else judged("does not close", Verdict.BAD)
+        judgment = judged("closes", Verdict.GOOD) if r.closes else judged("does not close", Verdict.BAD)
         residuals = [number(format_number(x, 3)) for x in (mass.shown(r.residual), r.relative)]
-        body.append(row([Cell(r.component), *amounts, *residuals, verdict]))
+        body.append(row([Cell(r.component), *amounts, *residuals, judgment]))
     how = (
         f"Amounts in {mass.text}. In and Out are integrals of the flows across the boundary, carried as states beside the others; "
         "Accumulated is the change of what the units hold; Residual = In + Reacted − Out − Accumulated; "
@@ -255,7 +255,7 @@ def _field_figure(view: View, field: Field, bands: Iterable[Band]) -> str:
         label = name[len(field.name) + 1 : -1] if field.labels else ""
         color = LINES[position[-1] % len(LINES)] if position else LINES[0]
         dash = DASHES[position[0] % len(DASHES)] if len(position) > 1 else "-"
-        lines.append(Line(label, field.values[(slice(None), *position)], color, dash))
+        lines.append(Line(label, field.course(position), color, dash))
     left_out = math.prod(map(len, field.labels)) - len(lines)
     doc = field.doc or field.name.rpartition(".")[2].replace("_", " ")
     more = f" (first {len(lines)} of {len(lines) + left_out})" if left_out > 0 else ""
