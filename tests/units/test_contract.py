@@ -4,6 +4,7 @@ import inspect
 
 import pyomo.environ as pyo
 import pytest
+from pyomo.contrib.incidence_analysis import IncidenceGraphInterface
 from pyomo.dae import ContinuousSet
 from pyomo.environ import units as u
 from pyomo.util.check_units import assert_units_consistent, assert_units_equivalent
@@ -75,6 +76,26 @@ def test_a_clone_is_independent_and_whole(rig, unit, given):
     model = rig(unit, **given).model
     copy = model.clone()
     assert lower(copy).x.numel() == lower(model).x.numel()
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_pyomo_itself_can_discretize_the_unit(rig, unit, given):
+    """Arcs expanded and time discretized by Pyomo: as many equations as unknowns, and each finds its own."""
+    model = rig(unit, **given).model
+    unit_block = model.unit
+    modes = [name for name in ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end") if unit_block.component(name)]
+    held = [unit_block.component(name) for name in (*unit._ComponentDataClass.inputs, *modes)]
+    held += [source.flow for source in model.block_data_objects() if source.component("flow") is not None]
+    pyo.TransformationFactory("network.expand_arcs").apply_to(model)
+    pyo.TransformationFactory("dae.collocation").apply_to(model, wrt=model.time, nfe=2, ncp=3, scheme="LAGRANGE-RADAU")
+    for variable in held:  # Pyomo adds the new points of a fixed Var as free ones
+        starts = {index[1:] if isinstance(index, tuple) else (): data.value for index, data in variable.items() if data.fixed}
+        for index, data in variable.items():
+            data.fix(starts[index[1:] if isinstance(index, tuple) else ()])
+    graph = IncidenceGraphInterface(model, include_inequality=False)
+    variables, constraints = graph.dulmage_mendelsohn()
+    assert not constraints.unmatched, [data.name for data in constraints.unmatched]
+    assert not variables.unmatched, [data.name for data in variables.unmatched]
 
 
 @pytest.mark.parametrize("unit", [Source, LossInWeightFeeder, ContinuousBlender, TabletPress])
