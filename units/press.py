@@ -35,7 +35,7 @@ def _positive(name: str, unit: Any, doc: str, default: float, source: str, **mor
 class TabletPressData(UnitBlock):
     """Rotary tablet press making flat round tablets of fixed in-die thickness.
 
-    Equations (``solid_dose/press.md``; algebra recalled there; ``clip`` holds a value between two limits)::
+    Equations (``solid_dose/press.md``; algebra recalled there; ``clip`` holds a value between limits, its kinks rounded over 1e-8 of scale)::
 
         d mass[c]/dt      = inlet_flow[c] - withdrawal[c]
         withdrawal[c]     = tablet_rate tablet_mass mass[c]/M,              M = sum_c mass[c]
@@ -67,13 +67,11 @@ class TabletPressData(UnitBlock):
     compaction constants are those of the blend. The turret follows the hopper level by a proportional controller, so
     that the line keeps its inventory: the level settles where turret and feed agree, within ``1/level_gain`` of set point,
     and the turret stops below ``1 - 1/level_gain`` of it. Below the heel dies fill partly, so that outflow ends with
-    the powder. Above ``pressure_limit`` the overload protection gives way: the tablet stays at the density that this pressure gives.
-    Kinks are rounded over 1e-8 of scale.
+    the powder. Above ``pressure_limit`` the overload protection gives way: the tablet keeps the density that this pressure gives.
 
     Valid for any inflow that is not negative, zero and an empty hopper included; strengths within the fitted range of densities.
 
-    Source: chain of Bachawala 2025 (Pharmaceuticals 18:1514); default constants from the worked vectors and the ranges of the
-    reference pack (illustrative or recalled, check before quoting).
+    Source: chain of Bachawala 2025 (Pharmaceuticals 18:1514); default constants illustrative or recalled, check before quoting.
 
     Raises
     ------
