@@ -35,6 +35,9 @@ typedef void *handle; /* N_Vector, SUNMatrix, SUNLinearSolver, SUNContext and so
     F(CVodeSetLinearSolver, int, (handle, handle, handle))                                                                        \
     F(CVodeSetLinSysFn, int,                                                                                                      \
       (handle, int (*)(double, handle, handle, handle, int, int *, double, void *, handle, handle, handle)))                      \
+    F(CVodeSetMaxErrTestFails, int, (handle, int))                                                                                \
+    F(CVodeSetMaxConvFails, int, (handle, int))                                                                                   \
+    F(CVodeSetNonlinConvCoef, int, (handle, double))                                                                              \
     F(CVodeRootInit, int, (handle, int, int (*)(double, handle, double *, void *)))                                               \
     F(CVodeSetRootDirection, int, (handle, int *))                                                                                \
     F(CVodeSetNoInactiveRootWarn, int, (handle))                                                                                  \
@@ -57,6 +60,9 @@ typedef void *handle; /* N_Vector, SUNMatrix, SUNLinearSolver, SUNContext and so
     F(IDASetLinearSolver, int, (handle, handle, handle))                                                                          \
     F(IDASetJacFn, int,                                                                                                           \
       (handle, int (*)(double, double, handle, handle, handle, handle, void *, handle, handle, handle)))                          \
+    F(IDASetMaxErrTestFails, int, (handle, int))                                                                                  \
+    F(IDASetMaxConvFails, int, (handle, int))                                                                                     \
+    F(IDASetNonlinConvCoef, int, (handle, double))                                                                                \
     F(IDARootInit, int, (handle, int, int (*)(double, handle, handle, double *, void *)))                                         \
     F(IDASetRootDirection, int, (handle, int *))                                                                                  \
     F(IDASetNoInactiveRootWarn, int, (handle))                                                                                    \

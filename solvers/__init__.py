@@ -1,8 +1,9 @@
 """Numerics on any Pyomo DAE model; knows no unit operation."""
 
+from solvers.diagnose import Diagnosis, diagnose
 from solvers.lower import lower
 from solvers.simulate import SimulationError, simulate
 from solvers.system import DaeSystem
 from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 
-__all__ = ["DaeSystem", "EventRecord", "SimulationError", "Stats", "Status", "Trajectory", "lower", "simulate"]
+__all__ = ["DaeSystem", "Diagnosis", "EventRecord", "SimulationError", "Stats", "Status", "Trajectory", "diagnose", "lower", "simulate"]

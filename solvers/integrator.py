@@ -105,7 +105,8 @@ class Kernel:
         x = system.x if system.states else ca.SX.sym("still")
         y = ca.vertcat(x, system.z)
         constants = ca.vertcat(system.p, system.u, slopes, reference)
-        ramped = system.u[list(self.ramped)]
+        # an empty choice of a single row would be 1 x 0
+        ramped = system.u[list(self.ramped)] if self.ramped else ca.SX(0, 1)
         return [system.t, y, constants], ramped, ramped + slopes * (system.t - reference)
 
     def _function(self, name: str, expression: ca.SX) -> ca.Function:

@@ -269,6 +269,7 @@ def _assemble(frame: Frame) -> DaeSystem:
     expressions, owners = _named_expressions(frame, dict(zip(solved, definitions, strict=True)), torn, named)
     parameters = [slots[number].data for number in frame.constants] + [data for data, _ in reading.params]
     parameter_nodes = [slots[number].node for number in frame.constants] + [node for _, node in reading.params]
+    unknown_names = frame.unknown_names if plan.loops else []
     start_free = tuple(place for place, number in enumerate(frame.states) if not slots[number].start.fixed)
     x = frame.symbol(frame.states)
     system = DaeSystem(
@@ -294,9 +295,10 @@ def _assemble(frame: Frame) -> DaeSystem:
         transition_values=ca.densify(changes),
         events=_lowered_events(frame),
         equation_names=tuple(frame.equations[equation].name for equation in plan.torn_equations),
+        loops=tuple(tuple(unknown_names[place] for place in loop) for loop in plan.loops),
         input_profiles=frame.input_profiles,
         fingerprint=Fingerprint(reading.model),
-        counts={"equations": len(frame.equations), "eliminated": len(solved), "loops": len(plan.blocks)},
+        counts={"equations": len(frame.equations), "eliminated": len(solved), "loops": len(plan.loops)},
         _expressions=expressions,
         _owners=owners,
     )
@@ -400,7 +402,3 @@ def _start_name(frame: Frame, system: DaeSystem, place: int) -> str:
     if place < len(system.start_fixed):
         return str(system.start_fixed[place].start.name)
     return system.equation_names[place - len(system.start_fixed)]
-
-
-def listed(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

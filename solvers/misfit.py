@@ -28,9 +28,10 @@ def misfit_error(equations: Sequence[str], variables: Sequence[str], parts: Part
     freedom = len(variables) - len(equations)
     short = [variables[place] for place in parts.short_variables]
     surplus = [equations[place] for place in parts.surplus_equations]
+    sizes = f"{len(variables)} unknowns, {len(equations)} equations"
     if freedom > 0 and not surplus:
         return StructureError(
-            f"{freedom} degree(s) of freedom left: {len(variables)} unknowns, {len(equations)} equations; under-determined: {listed(short)}",
+            f"{freedom} degree(s) of freedom left: {sizes}; under-determined: {listed(short)}",
             names=short,
             hint=f"fix {freedom} of these, or add equations for them",
         )
@@ -38,7 +39,7 @@ def misfit_error(equations: Sequence[str], variables: Sequence[str], parts: Part
         determined = [variables[place] for place in parts.surplus_variables]
         among = f" (they determine {listed(determined)})" if determined else " (they hold no unknown at all)"
         return StructureError(
-            f"{-freedom} equation(s) too many: {len(variables)} unknowns, {len(equations)} equations; over-determined: {listed(surplus)}{among}",
+            f"{-freedom} equation(s) too many: {sizes}; over-determined: {listed(surplus)}{among}",
             names=surplus,
             hint=f"deactivate {-freedom} of these, or unfix a variable that they are to determine",
         )

@@ -52,8 +52,8 @@ class Plan:
     steps: tuple[tuple[int, int, ca.SX], ...]
     torn: tuple[int, ...]
     torn_equations: tuple[int, ...]
-    blocks: tuple[tuple[int, ...], ...]
-    """Equations of each algebraic loop (block of more than one equation, or one that is not linear in its unknown)."""
+    loops: tuple[tuple[int, ...], ...]
+    """Unknowns of each algebraic loop (a block of more than one equation, or one that is not linear in its unknown)."""
 
 
 def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX) -> Plan:
@@ -82,7 +82,7 @@ def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX) -> Plan:
             if expression is not None:
                 steps.append((variables[0], equations[0], expression))
                 continue
-        loops.append(tuple(equations))
+        loops.append(tuple(variables))
         assigned, left_variables, left_equations = _tear(affine, list(equations), list(variables))
         torn += left_variables
         torn_equations += left_equations

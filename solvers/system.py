@@ -78,6 +78,8 @@ class DaeSystem:
     events: tuple[LoweredEvent, ...]
     equation_names: tuple[str, ...]
     """Names of the equations that stayed algebraic, in the order of ``algebraic``."""
+    loops: tuple[tuple[str, ...], ...]
+    """Names of the unknowns of each algebraic loop."""
     input_profiles: Mapping[int, Mapping[float, float]]
     """Courses of inputs given by ``var_input`` suffixes, by input."""
     fingerprint: Fingerprint
