@@ -165,7 +165,11 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
         for profile in resolved["profiles"]
     ]
     document["specifications"] = [
-        {key: _text(s[key], s["unit"]) if key in ("lower", "target", "upper") else s[key] for key in s if key != "unit" and s[key] is not None}
+        {
+            key: _text(s[key], s["unit"]) if key in ("lower", "target", "upper") else s[key]
+            for key in s
+            if key != "unit" and s[key] is not None
+        }
         for s in resolved["specifications"]
     ]
     return document

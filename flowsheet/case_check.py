@@ -214,7 +214,9 @@ def _read_text(check: Checker, key: Key, value: object, path: Path) -> str | Non
     # control characters and those that turn the direction of writing around; the joiner of emoji is harmless
     bad = next((c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in harmless + "\u200d"), "")
     if bad:
-        check.problem(path, f"holds the control character U+{ord(bad):04X}", "printable text" if not harmless else "printable text and line ends")
+        check.problem(
+            path, f"holds the control character U+{ord(bad):04X}", "printable text" if not harmless else "printable text and line ends"
+        )
         return None
     return text
 
@@ -237,14 +239,18 @@ def _read_variable(check: Checker, key: Key, value: object, path: Path) -> str |
     if isinstance(value, str) and len(value) <= 200 and schema.VARIABLE.fullmatch(value):
         head, bracket, index = value.partition("[")
         return head + bracket + ",".join(part.strip() for part in index.split(","))
-    check.problem(path, f"expected a variable of a unit (got {shown(value)})", "unit.variable or unit.variable[index], such as press.assay[api]")
+    check.problem(
+        path, f"expected a variable of a unit (got {shown(value)})", "unit.variable or unit.variable[index], such as press.assay[api]"
+    )
     return None
 
 
 def _read_choice(check: Checker, key: Key, value: object, path: Path) -> str | None:
     if isinstance(value, str) and value in key.choices:
         return value
-    check.problem(path, f"expected one of {listed(key.choices)} (got {shown(value)})", listed(key.choices), did_you_mean(str(value), key.choices))
+    check.problem(
+        path, f"expected one of {listed(key.choices)} (got {shown(value)})", listed(key.choices), did_you_mean(str(value), key.choices)
+    )
     return None
 
 

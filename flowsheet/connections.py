@@ -47,7 +47,10 @@ def connection_faults(units: Mapping[str, Ports], streams: Sequence[tuple[str, s
         for end, port in (("from", source), ("to", target)):
             yield from _end_faults(units, number, end, port, free[end], taken)
             taken.setdefault(port, number)
-    for end, what, hint in (("to", "inlet", "end a stream there"), ("from", "outlet", "start a stream there, to a unit of type sink if nothing else")):
+    for end, what, hint in (
+        ("to", "inlet", "end a stream there"),
+        ("from", "outlet", "start a stream there, to a unit of type sink if nothing else"),
+    ):
         for port in free[end]:
             name, _, own = port.partition(".")
             yield Fault(f"the {what} {own} is not connected", hint=hint, unit=name)

@@ -69,8 +69,8 @@ class Flowsheet:
         complaint = name_complaint(name)
         if complaint:
             raise UsageError(f"unit {name!r}: {complaint}", names=[name])
-        if name in self._ports:
-            raise UsageError(f"there is already a unit {name!r}", names=[name])
+        if self._model.component(name) is not None:
+            raise UsageError(f"there is already something called {name!r}", names=[name])
         block_class = unit_type(kind).block if isinstance(kind, str) else kind
         contract = contract_of(block_class)
         block = block_class(time=self._model.time, materials=self.materials, doc=contract.__name__.removesuffix("Data"), **parameters)
@@ -95,14 +95,14 @@ class Flowsheet:
         UsageError : the model is already complete.
         """
         self._refuse_if_complete()
-        faults = [
-            fault for fault in connection_faults(self._ports, [*self.streams, (source, target)]) if fault.stream == len(self.streams)
-        ]
+        faults = [fault for fault in connection_faults(self._ports, [*self.streams, (source, target)]) if fault.stream == len(self.streams)]
         if faults:
             raise ConnectionErrors(Problem(fault.message, f"{source} -> {target}", fault.allowed, fault.hint) for fault in faults)
         ends = [self._model.find_component(port) for port in (source, target)]
         self._compare_members(*ends)
-        name = name or f"stream_{len(self.streams) + 1}"
+        number = len(self.streams) + 1
+        while not name or (name == f"stream_{number - 1}" and self._model.component(name) is not None):
+            name, number = f"stream_{number}", number + 1
         complaint = name_complaint(name)
         if complaint or self._model.component(name) is not None:
             raise UsageError(f"stream {name!r}: {complaint or 'there is already something of this name'}", names=[name])
@@ -133,7 +133,9 @@ class Flowsheet:
 
     def _refuse_if_complete(self) -> None:
         if self._complete:
-            raise UsageError("the flowsheet's model is complete; nothing can be added", hint="add all units and streams before using .model")
+            raise UsageError(
+                "the flowsheet's model is complete; nothing can be added", hint="add all units and streams before using .model"
+            )
 
     @staticmethod
     def _compare_members(source: Any, target: Any) -> None:
@@ -165,5 +167,3 @@ def name_complaint(name: str) -> str:
     if name in RESERVED or name in dir(pyo.ConcreteModel):
         return "the name is reserved; allowed: another name"
     return ""
-
-

@@ -56,13 +56,13 @@ class Positions:
 
 
 def index_positions(text: str) -> Positions:
-    """Find the places of all keys and values of a TOML text; of a broken text those that can be made out.
+    r"""Find the places of all keys and values of a TOML text; of a broken text those that can be made out.
 
     Raises
     ------
     TooDeep : the nesting exceeds :data:`DEEPEST`.
 
-    >>> index_positions("[units.mixer]\\ntanks = 3\\n").value(("units", "mixer", "tanks"))
+    >>> index_positions("[units.mixer]\ntanks = 3\n").value(("units", "mixer", "tanks"))
     (2, 9)
     """
     encoded = text.encode("utf-8", "surrogatepass")
@@ -181,7 +181,9 @@ def syntax_problems(text: str, message: str, positions: Positions, file: str) ->
     if _DUPLICATE.search(message) and positions.duplicates:
         for path, first, second in positions.duplicates:
             key = dotted(path)
-            yield Problem(f"given twice; first in line {first[0]}, column {first[1]}", key, "one value", "remove one of the two", file, *second)
+            yield Problem(
+                f"given twice; first in line {first[0]}, column {first[1]}", key, "one value", "remove one of the two", file, *second
+            )
         return
     lines = text.splitlines() or [""]
     found = _WHERE.search(message)

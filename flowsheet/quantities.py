@@ -34,7 +34,9 @@ _SPELLING = str.maketrans({"µ": "u", "μ": "u", "·": "*", "×": "*", "²": "^2
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,9})?")
 _NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan)\b", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d")
-_TOKEN = re.compile(r"\s*(?:(?P<name>%|[A-Za-z_]\w*)|(?P<one>1)(?![\w.])|(?P<power>(?:\^|\*\*)\s*[+-]?\d(?![\d.]))|(?P<mark>[*/()]))", re.ASCII)
+_TOKEN = re.compile(
+    r"\s*(?:(?P<name>%|[A-Za-z_]\w*)|(?P<one>1)(?![\w.])|(?P<power>(?:\^|\*\*)\s*[+-]?\d(?![\d.]))|(?P<mark>[*/()]))", re.ASCII
+)
 _DEEPEST_UNIT = 4
 _DIFFERENCES = {"degC": "delta_degC", "degF": "delta_degF", "celsius": "delta_degC", "degreeC": "delta_degC"}
 _BY_SHARE = re.compile(r"(?i)\b(mol|mole|wt|vol|w/w|v/v|w/v|mass|m/m)\s*%|%\s*\(?\s*(mol|wt|vol|w/w|v/v|w/v|mass|m/m)\b|\b(wt|vol)\s*pct\b")
@@ -90,7 +92,9 @@ def parse_quantity(text: str, unit: Any) -> float:
         if expected == "dimensionless":
             return number
         raise QuantityError(
-            f"the unit is missing (got {_quoted(text)})", allowed=f"a number with a unit: {examples(expected)}", hint=_with_unit(text, expected)
+            f"the unit is missing (got {_quoted(text)})",
+            allowed=f"a number with a unit: {examples(expected)}",
+            hint=_with_unit(text, expected),
         )
     try:
         value = conversion(written, expected)(number)
@@ -114,7 +118,9 @@ def split_quantity(text: str) -> tuple[float, str]:
     if _NOT_FINITE.match(stripped):
         raise QuantityError(f"not finite (got {_quoted(text)})", allowed="a finite number with a unit")
     if _COMMA.match(stripped):
-        raise QuantityError(f"a comma within a number (got {_quoted(text)})", allowed="a decimal point and no separators", hint='such as "1.5 kg"')
+        raise QuantityError(
+            f"a comma within a number (got {_quoted(text)})", allowed="a decimal point and no separators", hint='such as "1.5 kg"'
+        )
     found = _NUMBER.match(stripped)
     if found is None:
         raise QuantityError(f"does not start with a number (got {_quoted(text)})", allowed='a number and a unit, such as "20 kg/h"')
@@ -132,12 +138,14 @@ def conversion(written: str, expected: str) -> Conversion:
     ------
     QuantityError : the unit is unknown or measures something else.
     """
-    registry = pyunits.pint_registry
+    registry, expected = pyunits.pint_registry, unit_text(expected)
     source, target = read_unit(written, expected), registry.parse_units(expected)
     if source.dimensionality != target.dimensionality:
         hint = "is °C meant? write degC" if written in ("C", "°") else "is Pa meant?" if written == "pa" else ""
         raise QuantityError(
-            f"got {written}, expected {_compatible(expected)}" if expected != "dimensionless" else f"got {written}, expected a number without a dimension",
+            f"got {written}, expected {_compatible(expected)}"
+            if expected != "dimensionless"
+            else f"got {written}, expected a number without a dimension",
             allowed=examples(expected),
             hint=hint,
         )
@@ -154,7 +162,9 @@ def conversion(written: str, expected: str) -> Conversion:
     if turns == 1 and _angle(target) == 0 and set(source._units) & _REVOLUTIONS:
         # a rate per second that counts turns: pint would count radians
         return Conversion(_tidy(one / (2 * math.pi)))
-    raise QuantityError(f"got {written}, expected {_compatible(expected)}: revolutions, radians or plain counts?", allowed=examples(expected))
+    raise QuantityError(
+        f"got {written}, expected {_compatible(expected)}: revolutions, radians or plain counts?", allowed=examples(expected)
+    )
 
 
 def read_unit(written: str, expected: str = "") -> pint.Unit:
@@ -188,7 +198,9 @@ def _factors(text: str, written: str, expected: str) -> list[tuple[str, int]]:
         token = _TOKEN.match(text, position)
         if token is None or not _fits(token, operand, named, len(groups)):
             rest = text[position:].strip()
-            raise QuantityError(f"cannot read the unit {_quoted(written)} from {_quoted(rest)}", allowed=f"a unit such as {examples(expected)}")
+            raise QuantityError(
+                f"cannot read the unit {_quoted(written)} from {_quoted(rest)}", allowed=f"a unit such as {examples(expected)}"
+            )
         position, named = token.end(), bool(token["name"])
         if token["name"] or token["one"]:
             factors.append((_ALIASES.get(token["name"], token["name"]) or "1", groups[-1] * sign))
@@ -248,7 +260,7 @@ def examples(expected: str) -> str:
     if not expected or expected == "dimensionless":
         return "a number or %"
     registry = pyunits.pint_registry
-    target = registry.parse_units(expected)
+    target = registry.parse_units(unit_text(expected))
     fitting = [text for text in COMMON if _same(read_unit(text), target)]
     return ", ".join(fitting[:5]) or expected
 

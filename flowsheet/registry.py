@@ -70,7 +70,9 @@ def contract_of(block: Any) -> type[UnitBlock]:
     """
     contract = getattr(block, "_ComponentDataClass", None)
     if not (isinstance(contract, type) and issubclass(contract, UnitBlock)):
-        raise UsageError(f"{block!r} is not a unit operation", hint="a unit is declared by declare_custom_block on a subclass of units.unit.UnitBlock")
+        raise UsageError(
+            f"{block!r} is not a unit operation", hint="a unit is declared by declare_custom_block on a subclass of units.unit.UnitBlock"
+        )
     return contract
 
 
@@ -79,7 +81,10 @@ def _entries() -> dict[str, EntryPoint]:
     for entry in entry_points(group=GROUP):
         # an editable installation may be listed twice with one and the same target
         if entry.name in found and found[entry.name].value != entry.value:
-            raise UsageError(f"unit type {entry.name!r} is brought by both {_origin(found[entry.name])} and {_origin(entry)}", hint="uninstall one of them")
+            raise UsageError(
+                f"unit type {entry.name!r} is brought by both {_origin(found[entry.name])} and {_origin(entry)}",
+                hint="uninstall one of them",
+            )
         found.setdefault(entry.name, entry)
     if not found:
         raise UsageError("no unit types are registered: the package is not installed", hint="run `pip install -e .` in its folder")
@@ -91,7 +96,9 @@ def _load(entry: EntryPoint) -> UnitType:
     try:
         block = entry.load()
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"unit type {entry.name!r} of {_origin(entry)} cannot be loaded: {error}", hint=f"{entry.value} has to be importable") from error
+        raise UsageError(
+            f"unit type {entry.name!r} of {_origin(entry)} cannot be loaded: {error}", hint=f"{entry.value} has to be importable"
+        ) from error
     return UnitType(entry.name, block, contract_of(block), _origin(entry))
 
 

@@ -107,7 +107,9 @@ SOLVER = (
 
 MATERIAL = (
     Key("true_density", Kind.QUANTITY, "density of the solid", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(100.0, 25000.0)),
-    Key("bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)),
+    Key(
+        "bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)
+    ),
 )
 
 STREAM = (

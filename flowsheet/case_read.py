@@ -1,0 +1,452 @@
+"""From the tables of a case file to a :class:`flowsheet.case.Case`, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path as FilePath
+from typing import Any
+
+from flowsheet import schema
+from flowsheet.case import INTERPOLATIONS, Case, ProfileSpec, Specification, StreamSpec, UnitSpec
+from flowsheet.case_check import Checker, missing, read_number, read_parameter, read_table, unknown_keys
+from flowsheet.connections import Ports, connection_faults, disconnected
+from flowsheet.flowsheet import Flowsheet, name_complaint
+from flowsheet.positions import Path
+from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, did_you_mean, listed, shown
+from flowsheet.quantities import QuantityError, conversion
+from flowsheet.registry import type_names, unit_type
+from flowsheet.schema import Key
+from flowsheet.variables import time_variables, variable_unit
+from solvers.declare import Profile
+from solvers.errors import CaseError, UsageError
+from units.stream import Material
+from units.unit import Parameter
+
+
+@dataclass(slots=True)
+class _Units:
+    """Units that were read, and the variables of those that can be built."""
+
+    specs: dict[str, UnitSpec] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    built: list[Flowsheet] = field(default_factory=list)
+    """Keeps the models of ``variables`` alive: Pyomo's components know their parents by weak references."""
+    left_out: tuple[str, ...] = ()
+
+
+def read_case(document: Mapping[str, Any], check: Checker, file: FilePath | None = None) -> Case:
+    """Return the case that a document holds.
+
+    Parameters
+    ----------
+    document : the tables of a case file as plain data.
+    check : collects what is wrong.
+    file : where the document came from.
+
+    Raises
+    ------
+    CaseErrors : the case is invalid; all problems are told.
+    ConnectionErrors : the case is valid but its units are not connected as they have to be.
+    """
+    _check_schema(document, check)
+    top = read_table(check, dict(document), (), schema.TOP)
+    horizon = top["horizon"]
+    output = _subtable(check, top["output"], "output", schema.OUTPUT)
+    solver = _subtable(check, top["solver"], "solver", schema.SOLVER)
+    interval = _interval(check, output["interval"], horizon)
+    display = _read_display(check, top["display"])
+    materials = _read_materials(check, top["materials"])
+    units = _read_units(check, top["units"], materials)
+    streams = _read_streams(check, top["streams"], units)
+    profiles = _read_profiles(check, top["profiles"], units, horizon)
+    specifications = _read_specifications(check, top["specifications"], units)
+    if check.problems:
+        raise CaseErrors(_in_order(check.problems))
+    if check.connections:
+        raise ConnectionErrors(_in_order(check.connections))
+    return Case(
+        name=top["name"],
+        title=top["title"],
+        description=top["description"],
+        horizon=horizon,
+        interval=interval,
+        rtol=solver["rtol"],
+        atol=solver["atol"],
+        display=display,
+        materials=materials,
+        units=tuple(spec for name, spec in units.specs.items() if name not in units.left_out),
+        streams=streams,
+        profiles=profiles,
+        specifications=specifications,
+        warnings=tuple(_in_order(check.warnings)),
+        file=file,
+    )
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
+def _check_schema(document: Mapping[str, Any], check: Checker) -> None:
+    if not document:
+        required = [key.name for key in schema.TOP if key.required]
+        check.problem((), f"case is empty; required tables and keys: {listed(required)}")
+        raise CaseErrors(check.problems)
+    found = document.get("schema")
+    if isinstance(found, int) and not isinstance(found, bool) and found != schema.SCHEMA:
+        newer = found > schema.SCHEMA
+        hint = "install a newer version of the program" if newer else "start from the example in docs/cases.md"
+        check.problem(("schema",), f"unknown version of the case format (got {shown(found)})", str(schema.SCHEMA), hint)
+        raise CaseErrors(check.problems)
+
+
+def _subtable(check: Checker, table: object, name: str, keys: tuple[Key, ...]) -> dict[str, Any]:
+    return read_table(check, {} if table is None else table, (name,), keys)
+
+
+def _interval(check: Checker, interval: float | None, horizon: float | None) -> float:
+    if horizon is None:
+        return interval or 1.0
+    if interval is None:
+        return horizon / 1800
+    if interval > horizon:
+        check.problem(("output", "interval"), f"longer than the horizon ({interval:g} s > {horizon:g} s)", f"(0, {horizon:g}] s")
+    elif horizon / interval > schema.MOST_POINTS:
+        points = horizon / interval
+        check.problem(
+            ("output", "interval"), f"asks for {points:.3g} output points", f"at most {schema.MOST_POINTS}", "choose a longer interval"
+        )
+    return interval
+
+
+def _read_display(check: Checker, table: object) -> dict[str, str]:
+    if table is None:
+        return {}
+    if not isinstance(table, dict):
+        check.problem(("display",), f"expected a table (got {shown(table)})", 'such as flow = "kg/h"')
+        return {}
+    unknown_keys(check, table, ("display",), list(schema.DISPLAY))
+    chosen = {}
+    for kind, written in table.items():
+        if kind not in schema.DISPLAY:
+            continue
+        path = ("display", kind)
+        if not isinstance(written, str):
+            check.problem(path, f"expected a unit (got {shown(written)})", 'such as "kg/h"')
+            continue
+        try:
+            conversion(written, schema.DISPLAY[kind] or "dimensionless")
+            chosen[kind] = written
+        except QuantityError as error:
+            check.quantity_problem(path, error)
+    return chosen
+
+
+def _named_tables(check: Checker, tables: object, section: str, most: int) -> dict[str, Any]:
+    """Return the tables of a section whose names can be used."""
+    if tables is None:
+        return {}
+    if not isinstance(tables, dict) or not tables:
+        what = "is empty" if tables == {} else f"expected tables (got {shown(tables)})"
+        check.problem((section,), what, f"at least one table [{section}.<name>]")
+        return {}
+    if len(tables) > most:
+        check.problem((section,), f"too many: {len(tables)}", f"at most {most}")
+        return {}
+    seen: dict[str, str] = {}
+    good = {}
+    for name, table in tables.items():
+        path: Path = (section, name)
+        complaint = (
+            name_complaint(name)
+            if section == "units"
+            else ""
+            if schema.NAME.fullmatch(name)
+            else f"the name cannot be used; allowed: {schema.NAME_ALLOWED}"
+        )
+        if complaint or name.lower() in schema.DEVICES:
+            message, _, allowed = (complaint or "the name is reserved by operating systems").partition("; allowed: ")
+            check.problem(path, message, allowed, at_key=True)
+        elif name.lower() in seen:
+            check.problem(path, f"differs from {seen[name.lower()]} only by upper and lower case", "clearly different names", at_key=True)
+        elif not isinstance(table, dict):
+            keys = "a table; is a heading [" + f"{section}.{name}] missing?" if section == "units" else "a table"
+            check.problem(path, f"expected a table (got {shown(table)})", keys)
+        else:
+            good[name] = table
+        seen.setdefault(name.lower(), name)
+    return good
+
+
+def _read_materials(check: Checker, tables: object) -> dict[str, Material]:
+    materials = {}
+    for name, table in _named_tables(check, tables, "materials", schema.MOST_COMPONENTS).items():
+        path = ("materials", name)
+        values = read_table(check, table, path, schema.MATERIAL)
+        if None in values.values():
+            # something of it is wrong; units may still be read with it
+            values = {"true_density": 1000.0, "bulk_density": 500.0}
+        try:
+            materials[name] = Material(name, **values)
+        except CaseError as error:
+            check.problem((*path, "bulk_density"), error.message.partition(": ")[2] or error.message, hint=error.hint)
+            materials[name] = Material(name, 1000.0, 500.0)
+    return materials
+
+
+# --- units -----------------------------------------------------------------------------------------------------------
+
+
+def _read_units(check: Checker, tables: object, materials: Mapping[str, Material]) -> _Units:
+    units = _Units()
+    cells = 0.0
+    given = tables if isinstance(tables, dict) else {}
+    units.broken |= set(given)
+    for name, table in _named_tables(check, tables, "units", schema.MOST_UNITS).items():
+        before = len(check.problems)
+        spec = _read_unit(check, name, table, list(materials))
+        if spec is not None and len(check.problems) == before:
+            units.specs[name] = spec
+            units.broken.discard(name)
+            cells += sum(spec.parameters[p.name] for p in spec.type.contract.parameters if p.integer)
+    if cells * len(materials) > schema.MOST_EQUATIONS:
+        check.problem(
+            ("units",), f"all units together ask for about {cells * len(materials):.2g} equations", f"at most {schema.MOST_EQUATIONS}"
+        )
+    elif materials:
+        for name in list(units.specs):
+            _build_alone(check, units, name, materials)
+    return units
+
+
+def _read_unit(check: Checker, name: str, table: dict[str, Any], components: list[str]) -> UnitSpec | None:
+    path: Path = ("units", name)
+    kind = table.get("type")
+    if kind is None:
+        missing(check, path, "type", "which unit operation it is", listed(type_names()))
+        return None
+    if not isinstance(kind, str) or kind not in type_names():
+        hint = did_you_mean(kind, type_names()) if isinstance(kind, str) else ""
+        check.problem((*path, "type"), f"unknown unit type (got {shown(kind)})", listed(type_names()), hint)
+        return None
+    found = unit_type(kind)
+    parameters = {parameter.name: parameter for parameter in found.contract.parameters}
+    unknown_keys(check, {key: value for key, value in table.items() if key != "type"}, path, list(parameters))
+    values: dict[str, Any] = {}
+    for parameter in parameters.values():
+        if parameter.name in table:
+            values[parameter.name] = read_parameter(check, parameter, table[parameter.name], (*path, parameter.name), components)
+        elif parameter.default is None:
+            missing(check, path, parameter.name, parameter.doc, _expected(parameter))
+        else:
+            values[parameter.name] = parameter.by_component(parameter.default, components) if parameter.per_component else parameter.default
+    return UnitSpec(name, found, values)
+
+
+def _expected(parameter: Parameter) -> str:
+    each = " for each component" if parameter.per_component else ""
+    return f"{parameter.allowed()}{each}"
+
+
+def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[str, Material]) -> None:
+    """Build one unit by itself, to hear what it says of its parameters together and to learn its variables."""
+    spec = units.specs[name]
+    alone = Flowsheet(1.0, materials)
+    try:
+        block = alone.add(name, spec.type.block, **spec.parameters)
+    except (CaseError, UsageError) as error:
+        start = f"{name}."
+        for text in error.message.split("; "):
+            key, colon, message = text.partition(": ")
+            own = key.removeprefix(start) if colon and key.startswith(start) else ""
+            known = own in {parameter.name for parameter in spec.type.contract.parameters}
+            path: Path = ("units", name, own) if known else ("units", name)
+            check.problem(path, message if known else text, hint=error.hint, at_key=not known)
+        units.broken.add(name)
+        del units.specs[name]
+        return
+    units.built.append(alone)
+    units.variables[name] = time_variables(block, block.model().time)
+
+
+# --- streams, profiles, specifications -------------------------------------------------------------------------------
+
+
+def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the tables of an array of tables, read by their keys, with their paths."""
+    if tables is None:
+        return []
+    if not isinstance(tables, list):
+        check.problem((section,), f"expected an array of tables (got {shown(tables)})", f"[[{section}]] in double brackets")
+        return []
+    if len(tables) > most:
+        check.problem((section,), f"too many: {len(tables)}", f"at most {most}")
+        return []
+    return [((section, number), read_table(check, table, (section, number), keys)) for number, table in enumerate(tables)]
+
+
+def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[StreamSpec, ...]:
+    streams: list[StreamSpec] = []
+    places: dict[str, Path] = {}
+    for path, values in _entries(check, tables, "streams", schema.STREAM, schema.MOST_STREAMS):
+        source, target = values["from"], values["to"]
+        if source is None or target is None:
+            continue
+        name = values["name"] or source.replace(".", "_")
+        complaint = name_complaint(name)
+        if values["name"] and (complaint or name.lower() in schema.DEVICES):
+            message, _, allowed = complaint.partition("; allowed: ")
+            check.problem((*path, "name"), f"{message} (got {shown(name)})", allowed)
+        elif values["name"] and (name in places or name in units.specs or name in units.broken):
+            first = check.positions.value((*places[name], "name")) if check.positions and name in places else None
+            where = f"; first in line {first[0]}, column {first[1]}" if first else "" if name in places else "; a unit bears it"
+            check.problem((*path, "name"), f"the name {name} is given twice{where}", "a name of its own")
+        places.setdefault(name, path)
+        streams.append(StreamSpec(name, source, target))
+    if not check.problems:
+        _check_connections(check, units, streams)
+    return tuple(streams)
+
+
+def _check_connections(check: Checker, units: _Units, streams: list[StreamSpec]) -> None:
+    ports = {
+        name: Ports(tuple(spec.type.contract.inlets(spec.parameters)), tuple(spec.type.contract.outlets(spec.parameters)))
+        for name, spec in units.specs.items()
+    }
+    ends = [(stream.source, stream.target) for stream in streams]
+    units.left_out = disconnected(ports, ends)
+    if len(units.left_out) == len(ports):
+        check.connection(("units",), "no unit is connected to another", hint="join them by [[streams]] with from and to")
+        return
+    for name in units.left_out:
+        check.warn(("units", name), "is not connected to any stream and is left out of the run", "join it by [[streams]] or remove it")
+        del ports[name]
+    for fault in connection_faults(ports, ends):
+        path: Path = ("streams", fault.stream, fault.end) if fault.stream >= 0 else ("units", fault.unit)
+        check.connection(path, fault.message, fault.allowed, fault.hint)
+
+
+def _find_variable(check: Checker, path: Path, variable: str, units: _Units, allowed: Mapping[str, Any] | None = None) -> Any:
+    """Return the data object of a variable, or None with a problem noted unless its unit is broken anyway."""
+    unit = variable.partition(".")[0]
+    if unit in units.broken or (unit in units.specs and unit not in units.variables):
+        return None
+    if unit in units.left_out:
+        check.problem(path, f"{unit} is not connected to any stream and is left out of the run", "a variable of a connected unit")
+        return None
+    if unit not in units.variables:
+        check.problem(path, f"there is no unit {unit!r}", listed(units.variables), did_you_mean(unit, units.variables))
+        return None
+    known = units.variables[unit] if allowed is None else allowed
+    if variable in known:
+        return known[variable]
+    inside = [name for name in known if name.startswith(f"{variable}[")]
+    hint = f"name one of {listed(inside, 6)}" if inside else did_you_mean(variable, known)
+    names = sorted({name.partition("[")[0] for name in known})
+    what = "time-indexed variable" if allowed is None else "input"
+    check.problem(path, f"{unit} has no {what} {variable.partition('.')[2]!r}", listed(names) or "none", hint)
+    return None
+
+
+def _read_profiles(check: Checker, tables: object, units: _Units, horizon: float | None) -> tuple[ProfileSpec, ...]:
+    profiles: list[ProfileSpec] = []
+    seen: dict[str, Path] = {}
+    for path, values in _entries(check, tables, "profiles", schema.PROFILE, schema.MOST_STREAMS):
+        variable = values["variable"]
+        times = _read_times(check, values["times"], (*path, "times"), horizon)
+        if variable is None:
+            continue
+        if variable in seen:
+            check.problem((*path, "variable"), f"{variable} has a profile already", "one profile for each input")
+        seen.setdefault(variable, path)
+        unit = variable.partition(".")[0]
+        inputs = units.specs[unit].type.contract.inputs if unit in units.specs else ()
+        allowed = {name: data for name, data in units.variables.get(unit, {}).items() if name.partition(".")[2].partition("[")[0] in inputs}
+        data = _find_variable(check, (*path, "variable"), variable, units, allowed)
+        if data is None:
+            continue
+        parameters = {parameter.name: parameter for parameter in units.specs[unit].type.contract.parameters}
+        text = variable_unit(data)
+        parameter = parameters.get(variable.partition(".")[2].partition("[")[0])
+        numbers = _read_course(check, values["values"], (*path, "values"), text, parameter)
+        if times is None or numbers is None:
+            continue
+        if len(times) != len(numbers):
+            check.problem(
+                (*path, "values"), f"needs one value per time (got {len(numbers)} values for {len(times)} times)", f"{len(times)} values"
+            )
+        elif values["interpolation"] is not None:
+            course = Profile(times, numbers, INTERPOLATIONS[values["interpolation"]])
+            profiles.append(ProfileSpec(variable, course, text, values["label"] or ""))
+    return tuple(profiles)
+
+
+def _read_times(check: Checker, given: object, path: Path, horizon: float | None) -> list[float] | None:
+    times = _read_course(check, given, path, "s", None)
+    if times is None:
+        return None
+    if times[0] != 0.0:
+        check.problem((*path, 0), f"the first time has to be 0 s (got {times[0]:g} s)", '"0 s", with the value that holds at the start')
+        return None
+    for k in range(1, len(times)):
+        if times[k] <= times[k - 1]:
+            check.problem((*path, k), f"times have to increase ({times[k]:g} s after {times[k - 1]:g} s)", "strictly increasing times")
+            return None
+    if horizon is not None and times[-1] > horizon:
+        check.warn(path, f"the profile goes on after the horizon ({times[-1]:g} s > {horizon:g} s)")
+    return times
+
+
+def _read_course(check: Checker, given: object, path: Path, unit: str, parameter: Parameter | None) -> list[float] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or not 1 <= len(given) <= schema.MOST_PROFILE_POINTS:
+        check.problem(path, f"expected an array (got {shown(given)})", f"1 to {schema.MOST_PROFILE_POINTS} entries")
+        return None
+    numbers = [read_number(check, value, (*path, k), unit) for k, value in enumerate(given)]
+    good = [number for number in numbers if number is not None]
+    if len(good) < len(numbers):
+        return None
+    wrong = [k for k, number in enumerate(good) if parameter is not None and parameter.complaint(number)]
+    for k in wrong:
+        check.problem((*path, k), f"out of its range (got {shown(given[k])})", parameter.allowed() if parameter is not None else "")
+    return None if wrong else good
+
+
+def _read_specifications(check: Checker, tables: object, units: _Units) -> tuple[Specification, ...]:
+    found: list[Specification] = []
+    seen: set[str] = set()
+    for path, values in _entries(check, tables, "specifications", schema.SPECIFICATION, schema.MOST_STREAMS):
+        variable = values["variable"]
+        if variable is None:
+            continue
+        if variable in seen:
+            check.problem((*path, "variable"), f"{variable} is specified already", "one specification for each variable")
+        seen.add(variable)
+        data = _find_variable(check, (*path, "variable"), variable, units)
+        if data is None:
+            continue
+        unit = variable_unit(data)
+        before = len(check.problems)
+        limits = {
+            key: None if values[key] is None else read_number(check, values[key], (*path, key), unit)
+            for key in ("lower", "target", "upper")
+        }
+        if len(check.problems) > before:
+            continue
+        if limits["lower"] is None and limits["upper"] is None:
+            check.problem(path, "needs a limit", "lower, upper or both", at_key=True)
+            continue
+        given = [(key, limit) for key, limit in limits.items() if limit is not None]
+        for (one, low), (other, high) in pairwise(given):
+            if low > high or (low == high and "target" not in (one, other)):
+                check.problem(
+                    (*path, other),
+                    f"{other} has to lie above {one} ({high:g} against {low:g}{' ' + unit if unit else ''})",
+                    "lower < upper",
+                )
+        found.append(Specification(variable, unit, limits["lower"], limits["target"], limits["upper"], values["label"] or ""))
+    return tuple(found)

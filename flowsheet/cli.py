@@ -1,0 +1,271 @@
+"""The command line: ``flowsheet check | run | report | show | units``.
+
+Data go to stdout, logs and errors to stderr. Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+INTERNAL, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class _Usage(Exception):
+    """The command line itself cannot be understood."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests the nearest command or option and leaves ending the program to :func:`main`."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _Usage(f"{message}{self._suggestion(message)}; hint: {self.prog} --help")
+
+    def _suggestion(self, message: str) -> str:
+        words = message.rpartition(": ")[2].split()
+        wrong = words[0].strip("'\"") if message.startswith("unrecognized") and words else ""
+        if "invalid choice: " in message:
+            wrong = message.partition("invalid choice: ")[2].split(" (")[0].strip("'\"")
+        known = [name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))]
+        near = difflib.get_close_matches(wrong.partition("=")[0], known, n=1) if wrong else []
+        return f"; did you mean {near[0]}?" if near else ""
+
+
+class _Terminated(BaseException):
+    """The process was asked to end by SIGTERM."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (the table stands in ``docs/command_line.md``)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug, as_json = "--debug" in arguments, "--json" in arguments
+    previous = _listen_to_sigterm()
+    try:
+        options = _parse(arguments)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
+    except _Usage as error:
+        return _fail(USAGE, [str(error)], as_json)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, ["interrupted"], as_json)
+    except _Terminated:
+        return _fail(TERMINATED, ["terminated"], as_json)
+    except BrokenPipeError:
+        # whoever read our output has seen enough; nothing may be flushed into the closed pipe on the way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        return _report_error(error, debug, as_json)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _listen_to_sigterm() -> Any:
+    def end(*_: object) -> None:
+        raise _Terminated
+
+    try:
+        return signal.signal(signal.SIGTERM, end)
+    except ValueError:
+        # not in the main thread: whoever called us listens
+        return None
+
+
+def _report_error(error: Exception, debug: bool, as_json: bool) -> int:
+    from flowsheet.problems import ProblemsError
+    from solvers.errors import FlowsheetError
+
+    if debug:
+        traceback.print_exc()
+    if isinstance(error, ProblemsError):
+        more = [f"... and {error.omitted} more"] if error.omitted else []
+        return _fail(error.exit_code, [*map(str, error.problems), *more], as_json, [problem.as_dict() for problem in error.problems])
+    if isinstance(error, FlowsheetError):
+        return _fail(error.exit_code, [str(error)], as_json, [{"message": error.message, "names": list(error.names), "hint": error.hint}])
+    text = f"internal error: {type(error).__name__}: {error}; hint: please report it with what --debug prints"
+    return _fail(INTERNAL, [text], as_json)
+
+
+def _fail(code: int, lines: Sequence[str], as_json: bool, problems: Sequence[dict[str, Any]] | None = None) -> int:
+    if as_json:
+        _print(
+            json.dumps(
+                {"status": "error", "exit_code": code, "problems": problems or [{"message": line} for line in lines]}, ensure_ascii=False
+            ),
+            sys.stderr,
+        )
+    else:
+        for line in lines:
+            _print(f"error: {line}", sys.stderr)
+    return code
+
+
+def _print(text: str, stream: Any = None) -> None:
+    """Print a line; characters that the terminal cannot show are written as escapes."""
+    stream = stream or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+# --- the parser -------------------------------------------------------------------------------------------------------
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="flowsheet", description="Dynamic flowsheet simulation of pharmaceutical manufacturing lines.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="name", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.set_defaults(command=command)
+        sub.add_argument("--json", action="store_true", help="data and errors as JSON")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.add_argument("--quiet", action="store_true", help="no progress, no warnings")
+        return sub
+
+    def add_case(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("case", metavar="CASE", help="a folder with case.toml, or a TOML file")
+        sub.add_argument(
+            "--set", dest="overrides", metavar='UNIT.KEY="VALUE"', action="append", default=[], help="override the case; repeatable"
+        )
+        sub.add_argument("--strict", action="store_true", help="take warnings for errors")
+
+    check = add("check", _check, "Check a case: everything but solving it.")
+    add_case(check)
+    run = add("run", _run, "Simulate a case and write results and report.")
+    add_case(run)
+    run.add_argument("--out", metavar="DIR", help="folder for the results (default: results/<case name>)")
+    run.add_argument("--force", action="store_true", help="replace results that are there already")
+    report = add("report", _report, "Write the report of results anew.")
+    report.add_argument("results", metavar="RESULTS", help="a results folder or its results.h5")
+    report.add_argument("--out", metavar="FILE", help="where to write (default: report.html beside the results)")
+    show = add("show", _show, "Print variables of results.")
+    show.add_argument("results", metavar="RESULTS", help="a results folder or its results.h5")
+    show.add_argument("variables", metavar="VARIABLE", nargs="*", help="a variable, a unit, or a pattern with *; all if none is named")
+    show.add_argument("--csv", action="store_true", help="the whole course of the variables, as CSV in SI")
+    units = add("units", _units, "List the types of units with their parameters.")
+    units.add_argument("types", metavar="TYPE", nargs="*", help="only these types")
+    units.add_argument("--csv", action="store_true", help="the parameters as CSV")
+    options = parser.parse_args(arguments)
+    if options.version:
+        options.command = _version
+    elif options.name is None:
+        parser.print_help(sys.stderr)
+        raise _Usage("a command is missing")
+    return options
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _version(options: argparse.Namespace) -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        _print(f"flowsheet {version('pharmaflowsheet')}")
+    except PackageNotFoundError:
+        _print("flowsheet (not installed)")
+    return 0
+
+
+def _load(options: argparse.Namespace) -> Any:
+    from flowsheet.case_load import load_case
+
+    case = load_case(options.case, options.overrides, strict=options.strict)
+    if not options.quiet:
+        for warning in case.warnings:
+            _print(f"warning: {warning}", sys.stderr)
+    return case
+
+
+def _check(options: argparse.Namespace) -> int:
+    case = _load(options)
+    from flowsheet.run import check_case
+
+    system = check_case(case)
+    counts = {
+        "units": len(case.units),
+        "streams": len(case.streams),
+        "states": int(system.x.numel()),
+        "algebraics": int(system.z.numel()),
+        "events": len(system.events),
+    }
+    if options.json:
+        warnings = [warning.as_dict() for warning in case.warnings]
+        _print(json.dumps({"status": "ok", "case": case.name, **counts, "warnings": warnings}, ensure_ascii=False))
+    else:
+        _print(f"{case.name}: ok; " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from flowsheet.progress import Progress
+
+    progress = Progress(quiet=options.quiet)
+    progress.start("reading the case")
+    try:
+        case = _load(options)
+        from flowsheet.run import perform
+
+        folder = Path(options.out) if options.out is not None else Path("results") / case.name
+        if options.force and not options.quiet and (folder / "results.h5").exists():
+            _print(f"replacing the results in {folder} (--force)", sys.stderr)
+        outcome = perform(case, folder, force=options.force, on_phase=lambda phase: progress.start(phase.value))
+    finally:
+        progress.stop()
+    from flowsheet.summary import summary_json, summary_text
+
+    if options.json:
+        _print(json.dumps(summary_json(outcome), ensure_ascii=False))
+    else:
+        _print(summary_text(outcome))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from flowsheet.report import write_report
+
+    written = write_report(options.results, options.out)
+    _print(json.dumps({"report": str(written)}) if options.json else str(written))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from flowsheet.results_read import open_results
+    from flowsheet.summary import show_csv, show_json, show_text
+
+    results = open_results(options.results)
+    write = show_csv if options.csv else show_json if options.json else show_text
+    for line in write(results, options.variables):
+        _print(line)
+    return 0
+
+
+def _units(options: argparse.Namespace) -> int:
+    from flowsheet.registry import type_names, unit_type
+    from flowsheet.summary import units_csv, units_json, units_text
+
+    types = [unit_type(name) for name in options.types or type_names()]
+    write = units_csv if options.csv else units_json if options.json else units_text
+    for line in write(types):
+        _print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""What commands print: a run in short, tables of variables, the types of units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flowsheet.display import Display, DisplayUnit, format_duration, format_number
+from flowsheet.quantities import si_text
+from flowsheet.registry import UnitType
+from flowsheet.results import Results, SpecificationRow
+from flowsheet.run import Outcome
+from flowsheet.tables import series, show
+from units.unit import Parameter
+
+
+def summary_text(outcome: Outcome) -> str:
+    """Return a run in a few lines: status, balance, time out of specification, events, where the report is."""
+    results = outcome.results
+    name = str(results.case.get("name", ""))
+    steps = results.stats.get("steps", 0)
+    lines = [
+        f"{name}: {results.status.name.lower()}, {format_duration(float(results.t[-1]))} simulated, {steps} steps, {len(results.events)} events"
+    ]
+    if results.balance:
+        worst = max(results.balance, key=lambda row: abs(row.relative) if math.isfinite(row.relative) else math.inf)
+        verdict = "closes" if all(row.closes for row in results.balance) else "DOES NOT CLOSE"
+        lines.append(f"material balance {verdict}: largest residual {worst.relative:.1e} of what was handled ({worst.component})")
+    if results.specifications:
+        display = Display(results.case.get("display", {}))
+        width = max(len(row.label) for row in results.specifications)
+        lines.append("time out of specification:")
+        lines += [
+            f"  {row.label:<{width}}  {format_duration(row.time_outside):>12}  {_limits(row, display)}" for row in results.specifications
+        ]
+    if outcome.report is not None:
+        lines.append(f"report: {outcome.report}")
+    return "\n".join(lines)
+
+
+def _limits(row: SpecificationRow, display: Display) -> str:
+    unit = display.attribute(row.unit, max(abs(row.minimum), abs(row.maximum)))
+    parts = [f"range {_number(row.minimum, unit)} to {_number(row.maximum, unit)} {unit.text}".rstrip()]
+    limits = [f"{word} {_number(value, unit)}" for word, value in (("from", row.lower), ("to", row.upper)) if not math.isnan(value)]
+    return f"{parts[0]}, allowed {' '.join(limits)}"
+
+
+def _number(value: float, unit: DisplayUnit) -> str:
+    return format_number(float(unit.shown(value)), 4)
+
+
+def summary_json(outcome: Outcome) -> dict[str, Any]:
+    """Return a run in short as plain data (SI; None where there is no number)."""
+    results = outcome.results
+    return {
+        "status": results.status.name.lower(),
+        "case": results.case.get("name", ""),
+        "simulated_seconds": float(results.t[-1]),
+        "balance": [{**_finite(asdict(row)), "closes": row.closes} for row in results.balance],
+        "specifications": [{**_finite(asdict(row)), "time_outside": row.time_outside, "met": row.met} for row in results.specifications],
+        "events": len(results.events),
+        "solver": dict(results.stats),
+        "report": None if outcome.report is None else str(outcome.report),
+    }
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+
+
+def show_text(results: Results, names: Sequence[str]) -> Iterator[str]:
+    """Yield variables in short, in SI: start, end, mean and extremes."""
+    rows: list[tuple[str, ...]] = [("variable", "unit", "start", "end", "mean", "min", "max", "")]
+    for row in show(results, names):
+        numbers = [format_number(value, 5) for value in (row.start, row.end, row.mean, row.minimum, row.maximum)]
+        rows.append((row.name, row.unit, *numbers, row.doc))
+    yield from _columns(rows, right=range(2, 7))
+
+
+def show_json(results: Results, names: Sequence[str]) -> Iterator[str]:
+    """Yield one JSON object: the whole course of the named variables, or all variables in short."""
+    if names:
+        header, rows = series(results, names)
+        table = {
+            title: [value if math.isfinite(value) else None for value in column]
+            for title, column in zip(header, rows.T.tolist(), strict=True)
+        }
+        yield json.dumps(table)
+    else:
+        yield json.dumps([_finite(asdict(row)) for row in show(results)], ensure_ascii=False)
+
+
+def show_csv(results: Results, names: Sequence[str]) -> Iterator[str]:
+    """Yield the courses of the named variables (all if none) as CSV, SI, with every digit."""
+    header, rows = series(results, names or results.names)
+    yield csv_line(header)
+    for row in rows.tolist():
+        yield csv_line([repr(value) for value in row])
+
+
+def units_text(types: Iterable[UnitType]) -> Iterator[str]:
+    """Yield the types of units with their ports and parameters."""
+    for found in types:
+        yield f"{found.name}  ({found.origin})"
+        yield f"  {found.doc}"
+        inlets, outlets = _ports(found)
+        parts = {"inlets": inlets, "outlets": outlets, "profiles for": found.contract.inputs}
+        yield "  " + "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in parts.items())
+        rows = [(f"  {p.name}", _default(p), _range(p), p.doc, p.source) for p in found.contract.parameters]
+        yield from _columns(rows)
+        yield ""
+
+
+def units_json(types: Iterable[UnitType]) -> Iterator[str]:
+    """Yield one JSON array of all types."""
+    found = []
+    for kind in types:
+        inlets, outlets = _ports(kind)
+        rows = [{"name": p.name, **_described(p)} for p in kind.contract.parameters]
+        entry = {"type": kind.name, "doc": kind.doc, "origin": kind.origin, "inlets": inlets, "outlets": outlets}
+        found.append({**entry, "inputs": list(kind.contract.inputs), "parameters": rows})
+    yield json.dumps(found, ensure_ascii=False)
+
+
+def units_csv(types: Iterable[UnitType]) -> Iterator[str]:
+    """Yield one line per parameter."""
+    yield csv_line(("type", "parameter", "unit", "default", "allowed", "per_component", "doc", "source"))
+    for kind in types:
+        for p in kind.contract.parameters:
+            entry = _described(p)
+            yield csv_line((kind.name, p.name, *("" if value is None else str(value) for value in entry.values())))
+
+
+def _ports(found: UnitType) -> tuple[list[str], list[str]]:
+    given = {p.name: p.default for p in found.contract.parameters if p.default is not None}
+    return list(found.contract.inlets(given)), list(found.contract.outlets(given))
+
+
+def _described(p: Parameter) -> dict[str, Any]:
+    return {
+        "unit": si_text(p.unit),
+        "default": p.default,
+        "allowed": p.allowed(),
+        "per_component": p.per_component,
+        "doc": p.doc,
+        "source": p.source,
+    }
+
+
+def _default(p: Parameter) -> str:
+    if p.default is None:
+        return "required"
+    return f"{p.default:.6g} {si_text(p.unit)}".rstrip()
+
+
+def _range(p: Parameter) -> str:
+    return p.allowed().replace("**", "^").replace("turn", "rev") + (" per component" if p.per_component else "")
+
+
+def _columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+    """Yield rows as lines with aligned columns; the last column runs on."""
+    aligned = set(right)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
+    for row in rows:
+        cells = [cell.rjust(width) if k in aligned else cell.ljust(width) for k, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Return one line of CSV without its end."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue()
