@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import casadi as ca
 import numpy as np
 
 from benchmarks import column, problems
 from benchmarks.harness import Peer, Problem
+from benchmarks.line import line_problem
 from benchmarks.peers import Task, casadi_cvodes, ours, ours_from_model, pyomo_simulator, scipy_bdf, segments_of
 
 GOAL_CASADI = 1 / 1.1
@@ -136,9 +136,5 @@ def suite() -> dict[str, Callable[..., Problem]]:
     }
     for cells in COLUMN_SIZES:
         makers[f"column-{cells}"] = partial(column_problem, cells)
+    makers["line"] = line_problem
     return makers
-
-
-def casadi_version() -> str:
-    """Return CasADi's version."""
-    return str(ca.CasadiMeta.version())

@@ -92,15 +92,34 @@ class Trajectory:
     def _compute(self, names: list[str]) -> None:
         if not names:
             return
-        system = self.system
-        function = ca.Function("outputs", list(system.arguments), [ca.vertcat(*(system.expression(name) for name in names))])
-        count = len(self.t)
-        columns = (self.t[None, :], self.x.T, self.z.T, self.u.T, np.repeat(self.p[:, None], count, axis=1))
-        values = np.asarray(function(*columns)) if count else np.zeros((len(names), 0))
-        for name, row in zip(names, values, strict=True):
-            row = np.ascontiguousarray(row)
+        places = self.system.made("places of symbols", lambda: _places(self.system))
+        expressions = [self.system.expression(name) for name in names]
+        eliminated = [k for k, expression in enumerate(expressions) if expression.element_hash() not in places]
+        columns: dict[int, np.ndarray] = {}
+        if eliminated:
+            # only what the expressions depend on is handed over: a large model has thousands of states at each time
+            wanted = ca.vertcat(*(expressions[k] for k in eliminated))
+            symbols = ca.symvar(wanted)
+            known = [self._column(places[symbol.element_hash()]) for symbol in symbols]
+            function = ca.Function("outputs", [ca.vertcat(*symbols)], [ca.densify(wanted)])
+            if len(self.t) and symbols:
+                values = np.asarray(function(np.array(known)))
+            else:
+                values = np.repeat(np.asarray(function(np.zeros(len(symbols)))), len(self.t), axis=1)
+            columns = dict(zip(eliminated, values, strict=True))
+        for k, name in enumerate(names):
+            row = np.array(columns[k] if k in columns else self._column(places[expressions[k].element_hash()]))
             row.flags.writeable = False
             self._computed[name] = row
+
+    def _column(self, place: tuple[int, int]) -> np.ndarray:
+        """Return the values of one symbol at all times, shape (n,)."""
+        group, position = place
+        if group == 0:
+            return self.t
+        if group == 4:
+            return np.full(len(self.t), self.p[position])
+        return (self.x, self.z, self.u)[group - 1][:, position]
 
     def _name_of(self, key: Any) -> str:
         members = list(key) if isinstance(key, IndexedComponent_slice) else list(key.values()) if key.is_indexed() else [key]
@@ -121,3 +140,12 @@ class Trajectory:
     def doc(self, name: str) -> str:
         """Return what a variable's component says of itself."""
         return self.system.owner(name).parent_component().doc or ""
+
+
+def _places(system: DaeSystem) -> dict[int, tuple[int, int]]:
+    """Return where the symbol of each argument stands: which argument, which row."""
+    return {
+        symbol.element_hash(): (group, position)
+        for group, argument in enumerate(system.arguments)
+        for position, symbol in enumerate(argument.elements())
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyomo.common.collections import ComponentMap
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Var
 
@@ -56,7 +57,7 @@ def test_changed_values_are_used_by_the_model() -> None:
 def test_inputs_change_values_of_a_lowered_system(by_name: bool) -> None:
     model = tank()
     system = lower(model)
-    inputs = {"rate": 0.25, "gain": 3.0, "u": 2.0} if by_name else {model.rate: 0.25, model.gain: 3.0, model.u: 2.0}
+    inputs = {"rate": 0.25, "gain": 3.0, "u": 2.0} if by_name else ComponentMap([(model.rate, 0.25), (model.gain, 3.0), (model.u, 2.0)])
     changed = simulate(system, TIMES, inputs=inputs)
     np.testing.assert_allclose(changed["x"], filled(TIMES, rate=0.25, feed=6.0), atol=1e-7)
     np.testing.assert_allclose(simulate(system, TIMES)["x"], filled(TIMES), atol=1e-7)
@@ -64,7 +65,7 @@ def test_inputs_change_values_of_a_lowered_system(by_name: bool) -> None:
 
 def test_inputs_do_not_write_into_the_model() -> None:
     model = tank()
-    simulate(model, TIMES, inputs={model.rate: 0.1, model.u: 9.0})
+    simulate(model, TIMES, inputs=ComponentMap([(model.rate, 0.1), (model.u, 9.0)]))
     assert model.rate.value == 0.5
     assert model.u[0].value == 1.0
 
