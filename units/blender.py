@@ -24,7 +24,7 @@ _REV_S = u.revolution / u.s
 class ContinuousBlenderData(UnitBlock):
     """Continuous blender: inlets that join, a dead time, and n equal well-mixed tanks in series.
 
-    Equations, for tank k of n and component c (``solid_dose/blender_rtd.md``, recommended dynamic form)::
+    Equations, for tank k of n and component c (hold-up form of tanks in series)::
 
         d mass[k, c]/dt = rate[k-1] mass[k-1, c] - rate[k] mass[k, c]
         rate[k]         = n/mean_time (speed/reference_speed)^speed_exponent phi(fill[k])

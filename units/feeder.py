@@ -27,7 +27,7 @@ _KG_REV = u.kg / u.revolution
 class LossInWeightFeederData(UnitBlock):
     """Loss-in-weight feeder with one powder mixture in its hopper.
 
-    Equations (``solid_dose/feeder.md``; symbols of Metta et al. 2019, Processes 7:234)::
+    Equations (symbols of Metta et al. 2019, Processes 7:234)::
 
         d mass/dt          = refill_flow - delivered
         feed_factor        = ff_full - (ff_full - ff_empty) exp(-decay mass)

@@ -9,8 +9,7 @@ All lengths, pressures and masses are SI; densities called *relative* are solid 
 | a, b | Kawakita constants | -, 1/Pa |
 | sigma, sigma0 | tensile strength; of the pore-free tablet | Pa |
 
-The algebra is that of the reference pack (``solid_dose/press.md``), recalled from the literature there; the worked numbers
-in ``tests/data/compaction_worked_vectors.csv`` were computed and cross-checked.
+The algebra is recalled from the literature (check before quoting); the worked numbers in ``tests/data/compaction_worked_vectors.csv`` were computed and cross-checked.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def die_fill_mass(
     """Return the mass (kg) of a completely filled flat die, and the factor to multiply it by.
 
     ``W = rho_b (pi D^2/4) H [1 - xi1 n_T/n_F + xi2 H/D]``: the bracket is returned apart because it has to be held within
-    [0, 1] (``press.md``, die fill; recalled).
+    [0, 1] (recalled from the literature).
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def _positive(name: str, unit: Any, doc: str, default: float, source: str, **mor
 class TabletPressData(UnitBlock):
     """Rotary tablet press making flat round tablets of fixed in-die thickness.
 
-    Equations (``solid_dose/press.md``; algebra recalled there; ``clip`` holds a value between limits, its kinks rounded over 1e-8 of scale)::
+    Equations (algebra recalled; ``clip`` holds a value between limits, its kinks rounded over 1e-8 of scale)::
 
         d mass[c]/dt      = inlet_flow[c] - withdrawal[c]
         withdrawal[c]     = tablet_rate tablet_mass mass[c]/M,              M = sum_c mass[c]

