@@ -9,7 +9,8 @@ All lengths, pressures and masses are SI; densities called *relative* are solid 
 | a, b | Kawakita constants | -, 1/Pa |
 | sigma, sigma0 | tensile strength; of the pore-free tablet | Pa |
 
-The algebra is recalled from the literature (check before quoting); the worked numbers in ``tests/data/compaction_worked_vectors.csv`` were computed and cross-checked.
+The algebra is recalled from the literature (check before quoting); the worked numbers in
+``tests/data/compaction_worked_vectors.csv`` were computed and cross-checked.
 """
 
 from __future__ import annotations
