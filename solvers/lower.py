@@ -21,7 +21,7 @@ from solvers.reader import Equation, Reader, Reading, strip_time
 from solvers.structure import dulmage_mendelsohn, plan_elimination
 from solvers.system import DaeSystem, Fingerprint, LoweredEvent
 from solvers.tape import deep_expressions
-from solvers.timeset import TimeDependenceError, added_time_point, find_time
+from solvers.timeset import ParamOverTime, TimeDependenceError, added_time_point, find_time
 
 
 def lower(model: Any) -> DaeSystem:
@@ -193,12 +193,16 @@ def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarra
     function = ca.Function("check", [symbols], [difference(0), difference(1)])
     generator = np.random.default_rng(0)
     refuted = np.zeros(len(reading.checks), dtype=bool)
-    place = reading.tape.symbols.index(reading.time_node)
+    symbol_at = {node: number for number, node in enumerate(reading.tape.symbols)}
+    place = symbol_at[reading.time_node]
+    params = [(symbol_at[slot.node], slot.data) for slot in reading.slots if isinstance(slot.data, ParamOverTime)]
     for time in sorted({pair[2] for pair in reading.checks}):
         mine = np.array([pair[2] == time for pair in reading.checks])
         for _ in range(3):
             point = generator.uniform(0.2, 1.8, len(reading.tape.symbols))
             point[place] = time
+            for symbol, param in params:
+                point[symbol] = param.value_at(time)
             one, two = (np.asarray(value).ravel() for value in function(point))
             close = np.isclose(one, two, rtol=1e-9, atol=1e-9, equal_nan=True)
             refuted |= mine & ~close

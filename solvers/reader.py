@@ -24,7 +24,7 @@ from pyomo.network import Arc, Port
 from solvers.declare import Event
 from solvers.errors import FlowsheetError, StructureError, UnsupportedModelError
 from solvers.tape import Tape
-from solvers.timeset import TimeDependenceError, TimePoint, TimeSet, time_of
+from solvers.timeset import ParamOverTime, TimeDependenceError, TimePoint, TimeSet, time_of
 
 _RULE_FAILURES = (KeyError, ValueError, TypeError, AttributeError, IndexError, ArithmeticError)
 
@@ -58,7 +58,7 @@ class Slot:
     @property
     def timed(self) -> bool:
         """Whether the scalar is indexed by time."""
-        return self.start is not self.data
+        return self.start is not self.data or isinstance(self.data, ParamOverTime)
 
     @property
     def name(self) -> str:
@@ -126,6 +126,7 @@ class Reader:
         self._start: dict[int, int] = {}
         self._expressions: dict[tuple[int, bool], int] = {}
         self._param_nodes: dict[int, int] = {}
+        self._timed_params: dict[tuple[int, tuple[Any, ...]], int] = {}
         self._at_start = False
         self._touched_start = False
 
@@ -269,6 +270,9 @@ class Reader:
             return node
         if isinstance(thing, TimePoint):
             return self.reading.time_node
+        if isinstance(thing, ParamOverTime):
+            place = self.reading.time.position(thing.parent_component())
+            return self._param_over_time(thing.parent_component(), place or 0, self.reading.time.rest(thing.index(), place or 0))
         if isinstance(thing, NamedExpressionData):
             return self._expression(thing)
         if isinstance(thing, ParamData):
@@ -293,11 +297,22 @@ class Reader:
             return self.tape.number(data.value)
         place = time.position(component)
         if place is not None:
-            data = component[time.with_time(time.rest(data.index(), place), place, time.last)]
+            return self._param_over_time(component, place, time.rest(data.index(), place))
         node = self._param_nodes.get(id(data))
         if node is None:
             node = self._param_nodes[id(data)] = self.tape.symbol()
             self.reading.params.append((data, node))
+        return node
+
+    def _param_over_time(self, component: Any, place: int, rest: tuple[Any, ...]) -> int:
+        """Return the node of a Param over time, which is an input."""
+        key = (id(component), rest)
+        node = self._timed_params.get(key)
+        if node is None:
+            reading = self.reading
+            data = ParamOverTime(component, reading.time, place, rest)
+            node = self._timed_params[key] = self.tape.symbol()
+            reading.slots.append(Slot(data, data, node, component, rest, place))
         return node
 
     def _expression(self, data: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+from pyomo.environ import value as value_of
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
@@ -15,6 +16,7 @@ from solvers.errors import NumericsError, StructureError, UnsupportedModelError
 from solvers.misfit import listed
 from solvers.reader import Slot
 from solvers.system import DaeSystem
+from solvers.timeset import ParamOverTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,12 @@ def read_values(system: DaeSystem, given_inputs: Sequence[int] = ()) -> Values:
 
 
 def _value(data: Any) -> float:
-    value = data.value
-    if value is None or not np.isfinite(value):
+    number = value_of(data, exception=False)
+    if number is None or not np.isfinite(number):
         raise UnsupportedModelError(
-            f"{data.name} has no finite value (it is {value})", names=[str(data.name)], hint="give it a value before the run"
+            f"{data.name} has no finite value (it is {number})", names=[str(data.name)], hint="give it a value before the run"
         )
-    return float(value)
+    return float(number)
 
 
 def _guess(data: Any) -> float:
@@ -76,6 +78,8 @@ def _across_time(system: DaeSystem, data: Any) -> set[float]:
 
 
 def _input_value(system: DaeSystem, slot: Slot) -> float:
+    if isinstance(slot.data, ParamOverTime):
+        return _one(slot.name, {slot.data.value_at(point) for point in system.time.set})
     if slot.place is not None and any(
         not slot.component[system.time.with_time(slot.rest, slot.place, point)].fixed for point in system.time.set
     ):

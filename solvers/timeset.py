@@ -14,7 +14,7 @@ from typing import Any
 from pyomo.core.base.block import Block
 from pyomo.core.expr.numvalue import NumericValue
 from pyomo.dae import ContinuousSet, DerivativeVar
-from pyomo.environ import Expression, Param, Var
+from pyomo.environ import Expression, Param, Var, value
 
 from solvers.errors import UnsupportedModelError
 
@@ -157,21 +157,74 @@ def find_time(model: Any) -> TimeSet:
     return TimeSet(time, time.first(), time.last())
 
 
-def _same_at_all_times(param: Any, time: TimeSet, place: int, rest: tuple[Any, ...]) -> bool:
-    values = {param[time.with_time(rest, place, point)] if not param.mutable else None for point in time.set}
-    return len(values) == 1
+class ParamOverTime(NumericValue):
+    """A member of a Param over time, as a symbol: an input like a fixed Var, with the Param's values where no course is given."""
+
+    __slots__ = ("_component", "_place", "_rest", "_time")
+
+    fixed = True
+
+    def __init__(self, component: Any, time: TimeSet, place: int, rest: tuple[Any, ...]) -> None:
+        self._component = component
+        self._time = time
+        self._place = place
+        self._rest = rest
+
+    def value_at(self, point: float) -> float:
+        """Return the Param's value at a point of the time set."""
+        return float(value(self._component[self._time.with_time(self._rest, self._place, point)]))
+
+    @property
+    def value(self) -> float:
+        """The value at the first time."""
+        return self.value_at(self._time.first)
+
+    @property
+    def name(self) -> str:
+        """The Param's name with the rest of the index."""
+        return f"{self._component.name}[{','.join(map(str, self.index() if self._rest else ('t',)))}]"
+
+    def index(self) -> Any:
+        """Return the index at the last time."""
+        return self._time.with_time(self._rest, self._place, self._time.last)
+
+    def parent_component(self) -> Any:
+        """Return the Param."""
+        return self._component
+
+    def is_potentially_variable(self) -> bool:
+        """It may vary."""
+        return True
+
+    def is_fixed(self) -> bool:
+        """Not known before a run."""
+        return False
+
+    def is_constant(self) -> bool:
+        """Not constant."""
+        return False
+
+    def is_numeric_type(self) -> bool:
+        """It is a number."""
+        return True
+
+    def to_string(self, *_: Any, **__: Any) -> str:
+        """Return its name."""
+        return self.name
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @contextmanager
 def added_time_point(model: Any, time: TimeSet) -> Iterator[TimePoint]:
     """Let rules be called at a point that is not in the time set; the model is as before afterwards.
 
-    At the added point every component gives its member of the last point. A Param that differs between times has no
-    member there, so that a rule which uses it is found out.
+    At the added point every component gives its member of the last point, and a Param a symbol of its own.
     """
-    value = time.first + 0.381966 * (time.last - time.first)
-    while value in time.set:
-        value = time.first + 0.618034 * (value - time.first)
+    between = time.first + 0.381966 * (time.last - time.first)
+    while between in time.set:
+        between = time.first + 0.618034 * (between - time.first)
     added: list[tuple[dict[Any, Any], Any]] = []
     try:
         for kind in (Var, DerivativeVar, Expression, Param, Block):
@@ -182,14 +235,12 @@ def added_time_point(model: Any, time: TimeSet) -> Iterator[TimePoint]:
                 if place is None:
                     continue
                 members = component._data
-                for index in [index for index in members if time_of(index, place) == time.last]:
+                for index in [index for index in list(component) if time_of(index, place) == time.last]:
                     rest = time.rest(index, place)
-                    if kind is Param and not _same_at_all_times(component, time, place, rest):
-                        continue
-                    key = time.with_time(rest, place, value)
-                    members[key] = members[index]
+                    key = time.with_time(rest, place, between)
+                    members[key] = ParamOverTime(component, time, place, rest) if kind is Param else members[index]
                     added.append((members, key))
-        yield TimePoint(value, time.first, time.last)
+        yield TimePoint(between, time.first, time.last)
     finally:
         for members, key in added:
             del members[key]
