@@ -1,5 +1,5 @@
 """The report of a run: one HTML file that opens anywhere, with nothing to load from elsewhere."""
 
-from flowsheet.report.write import render, write_report
+from flowsheet.report.write import write_report
 
-__all__ = ["render", "write_report"]
+__all__ = ["write_report"]

@@ -44,7 +44,7 @@ def render(results: Results) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{text(mark + view.title)}</title><style>{style}</style></head><body>"
         f"{_alarm(view)}<header><div><h1>{text(view.title)}</h1><p>{text(subtitle)}</p></div></header>"
-        f"<nav><div>{links}</div></nav><main>{sections.verdicts(view)}{body}</main>"
+        f"<nav><div>{links}</div></nav><main>{_description(view)}{sections.verdicts(view)}{body}</main>"
         f"<footer><div><p><b>Intended use.</b> {text(INTENDED_USE)}</p></div></footer></body></html>\n"
     )
 
@@ -53,6 +53,11 @@ def _span(view: View) -> str:
     if view.complete:
         return f"{format_duration(view.axis.horizon)} simulated"
     return f"stopped after {format_duration(view.axis.reached)} of {format_duration(view.axis.horizon)}"
+
+
+def _description(view: View) -> str:
+    words = str(view.case.get("description", "")).strip()
+    return f'<p class="description">{text(words)}</p>' if words else ""
 
 
 def _alarm(view: View) -> str:

@@ -208,27 +208,42 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
 
 
 def course_figure(t: np.ndarray, lines: Sequence[Line], unit: DisplayUnit, axis: TimeAxis, bands: Sequence[Band]) -> str:
-    """Draw courses that belong together into one small figure; return SVG text."""
+    """Draw courses that belong together into one small figure; return SVG text.
+
+    Where a common axis would show nothing but flat lines, such as fractions of 89, 10 and 1 %, each gets its own.
+    """
+    shown = [unit.shown(line.values) for line in lines]
+    groups = [[k] for k in range(len(lines))] if apart(shown) else [list(range(len(lines)))]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 2.5), layout="constrained")
-        axes = figure.subplots()
-        for band in bands:
-            color = ORANGE if band.disturbance else SKY
-            axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=color, alpha=0.28, linewidth=0, zorder=0)
-        for line in lines:
-            axes.plot(
-                *thin(axis.unit.shown(t), unit.shown(line.values)),
-                color=line.color,
-                linestyle=line.dash,
-                linewidth=1.3,
-                label=printable(line.label) or None,
-            )
-        values = np.concatenate([unit.shown(line.values) for line in lines])
-        axes.set_ylim(*_range(values[np.isfinite(values)]))
-        if any(line.label for line in lines):
-            figure.legend(loc="outside upper left", ncols=4, handlelength=1.8, columnspacing=1.4, borderaxespad=0.1)
-        _finish(axes, axis, unit.text)
+        labeled = any(line.label for line in lines)
+        height = 2.5 if len(groups) == 1 else 1.0 + 0.85 * len(groups)
+        figure = Figure(figsize=(5.2, height))
+        # fixed margins: axes stand in line from figure to figure, and nothing has to be solved for
+        figure.subplots_adjust(left=0.145, right=0.975, bottom=0.46 / height, top=1 - (0.36 if labeled else 0.1) / height, hspace=0.18)
+        rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, group in zip(rows, groups, strict=True):
+            for band in bands:
+                color = ORANGE if band.disturbance else SKY
+                axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=color, alpha=0.28, linewidth=0, zorder=0)
+            for k in group:
+                line, label = lines[k], printable(lines[k].label) or None
+                axes.plot(*thin(axis.unit.shown(t), shown[k]), color=line.color, linestyle=line.dash, linewidth=1.3, label=label)
+            values = np.concatenate([shown[k] for k in group])
+            axes.set_ylim(*_range(values[np.isfinite(values)]))
+            _finish(axes, axis, unit.text, ticks=6 if len(groups) == 1 else 3, last=axes is rows[-1])
+        if labeled:
+            figure.legend(loc="upper left", ncols=4, handlelength=1.8, columnspacing=1.4, borderaxespad=0.1)
+        figure.align_ylabels()
         return _svg(figure)
+
+
+def apart(courses: Sequence[np.ndarray]) -> bool:
+    """Tell whether courses are to have an axis each: few of them, and all flat on a common one, though some do move."""
+    if not 1 < len(courses) <= 4 or not all(np.isfinite(course).any() for course in courses):
+        return False
+    spans = [float(np.nanmax(course) - np.nanmin(course)) for course in courses]
+    common = max(float(np.nanmax(course)) for course in courses) - min(float(np.nanmin(course)) for course in courses)
+    return 0 < max(spans) < 0.15 * common
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -241,13 +256,14 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return middle - 0.6 * span, middle + 0.6 * span
 
 
-def _finish(axes: Axes, axis: TimeAxis, unit: str) -> None:
+def _finish(axes: Axes, axis: TimeAxis, unit: str, ticks: int = 6, last: bool = True) -> None:
     end = axis.unit.shown(axis.horizon)
     axes.set_xlim(0, end)
-    axes.set_xlabel(f"time [{axis.unit.text}]")
+    if last:
+        axes.set_xlabel(f"time [{axis.unit.text}]")
     axes.set_ylabel(f"[{unit}]" if unit else "[–]")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 3, 5, 6, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks))
     if not axis.complete:
         reached = axis.unit.shown(axis.reached)
         axes.axvspan(reached, end, facecolor="#EEEEEE", edgecolor="#777777", hatch="xx", linewidth=0, zorder=4)
@@ -259,7 +275,7 @@ def _finish(axes: Axes, axis: TimeAxis, unit: str) -> None:
             transform=axes.transAxes,
             ha="center",
             va="center",
-            fontsize=20,
+            fontsize=20 if ticks == 6 else 13,
             fontweight="bold",
             color=VERMILLION,
             alpha=0.55,

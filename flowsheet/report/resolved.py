@@ -13,7 +13,9 @@ from flowsheet.report.view import View
 def readable(view: View) -> str:
     """Return the parameters of the units, the materials and the profiles as tables."""
     case = view.case
-    general = [(key, _written(value)) for key, value in case.items() if not isinstance(value, dict | list)]
+    general = [("horizon", f"{_written(case.get('horizon', '–'))} s")]
+    for table_name in ("output", "solver"):
+        general += [(f"{table_name} · {key}", _written(value)) for key, value in case.get(table_name, {}).items()]
     parts = [pairs(general), _profiles(case.get("profiles", ()))]
     order = [unit.unit for unit in view.results.units]
     known = case.get("units", {})

@@ -17,8 +17,9 @@ from flowsheet.report.resolved import readable
 from flowsheet.report.view import View
 from flowsheet.results import BALANCE_LIMIT, Field, SpecificationRow, UnitRow
 from flowsheet.results_layout import case_digest
-from flowsheet.tables import StreamTableRow, intervals_outside, stream_flows, stream_table
+from flowsheet.tables import StreamTableRow, amount_passed, intervals_outside, stream_flows, stream_table
 
+MOST_CARDS = 5
 MOST_LINES = 8
 MOST_EVENTS = 40
 
@@ -29,7 +30,9 @@ MOST_EVENTS = 40
 def verdicts(view: View) -> str:
     """Return the strip of cards: run, balance, and each quality attribute."""
     cards = [_run_card(view), _balance_card(view), *(_attribute_card(view, spec) for spec in view.results.specifications)]
-    return f'<div class="cards">{"".join(cards)}</div>'
+    rows = -(-len(cards) // MOST_CARDS)
+    style = f"--columns: {-(-len(cards) // rows)}"
+    return f'<div class="cards" style="{style}">{"".join(cards)}</div>'
 
 
 def _run_card(view: View) -> str:
@@ -88,7 +91,7 @@ def drawing(view: View) -> str:
     for stream in results.streams:
         last = sum(float(course[-1]) for course in stream_flows(results, stream).values())
         source, target = stream.source.rpartition(".")[0], stream.target.rpartition(".")[0]
-        streams.append(DrawnStream(stream.stream, source, target, flow.label(last)))
+        streams.append(DrawnStream(view.tag(stream), source, target, flow.label(last)))
     units = [
         DrawnUnit(u.unit, u.type, _passed(view, u.unit, "supply", "in"), _passed(view, u.unit, "withdrawal", "out")) for u in results.units
     ]
@@ -104,7 +107,8 @@ def _passed(view: View, unit: str, what: str, word: str) -> str:
     if name not in {field.name for field in view.results.fields}:
         return ""
     values = view.results.field(name).values
-    amount = float(np.trapezoid(values.reshape(len(values), -1).sum(axis=1), view.results.t))
+    instants = [event.time for event in view.results.events if event.unit == unit]
+    amount = amount_passed(view.results.t, values.reshape(len(values), -1).sum(axis=1), instants)
     return f"{view.display.unit('kg').label(amount, 3)} {word}"
 
 
@@ -178,7 +182,7 @@ def streams(view: View) -> str:
     header = ("Stream", "start", "mean", "end", f"[{mass.text}]", "start", "mean", "end")
     body = []
     for stream, entries in itertools.groupby(rows, key=lambda entry: entry.stream):
-        route = f"{stream.stream}  {stream.source} → {stream.target}"
+        route = f"{view.tag(stream)}  {stream.source} → {stream.target}"
         body.append(f'<tr class="head"><td colspan="8">{text(route)}</td></tr>')
         body += [_stream_row(entry, flow, mass, share) for entry in entries]
     how = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowsheet.atomic import write_atomically
-from flowsheet.report.page import render
 from flowsheet.results_read import open_results
 
 
@@ -23,6 +22,9 @@ def write_report(results: str | Path, html: str | Path | None = None) -> Path:
     InputDataError : the results are damaged or of another kind.
     OutputError : the report cannot be written; an older one is untouched.
     """
+    # Matplotlib takes its time to load, and `flowsheet run` only needs it at the end
+    from flowsheet.report.page import render
+
     source = Path(results)
     folder = source if source.is_dir() else source.parent
     target = folder / "report.html" if html is None else Path(html)

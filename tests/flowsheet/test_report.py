@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from flowsheet.report import render, write_report
+from flowsheet.report import write_report
 from flowsheet.report.drawing import DrawnStream, DrawnUnit, flowsheet_svg
 from flowsheet.report.layout import arrange
-from flowsheet.report.plots import thin
+from flowsheet.report.page import render
+from flowsheet.report.plots import apart, thin
 from flowsheet.report.view import View
 from flowsheet.results import StreamRow, UnitRow
 from flowsheet.results_write import save_results
@@ -223,6 +224,15 @@ def test_layout_runs_from_left_to_right_and_takes_recycles():
     assert layout.paths[3] == ("a", (3, 1), "c")
     assert arrange(["a"], [("a", "a")]).backward == {0}
     assert arrange([], []).columns == ()
+
+
+def test_courses_are_drawn_apart_where_one_axis_would_hide_them():
+    wave = np.sin(np.linspace(0, 6, 50))
+    assert apart([89 + wave, 10 + wave, 1 + 0.1 * wave])
+    assert not apart([wave, 0.5 * wave])
+    assert not apart([wave])
+    assert not apart([np.full(50, np.nan), wave])
+    assert not apart([np.full(50, float(k)) for k in range(3)])
 
 
 def test_layout_untangles():
