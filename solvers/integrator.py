@@ -196,8 +196,8 @@ class SegmentIntegrator:
     def _buffer(self, function: ca.Function, result: np.ndarray) -> ca.FunctionBuffer:
         buffer = ca.FunctionBuffer(function)
         for place, argument in enumerate((self._time, self.y, self._constants)):
-            buffer.set_arg(place, memoryview(argument))
-        buffer.set_res(0, memoryview(result))
+            buffer.set_arg(place, argument.data)
+        buffer.set_res(0, result.data)
         return buffer
 
     def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> int:

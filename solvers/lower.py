@@ -7,7 +7,7 @@ loop, and a system of higher index shows as structurally singular.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,12 +185,12 @@ def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarra
     if not reading.checks:
         return starts
 
-    def difference(which: int) -> ca.SX:
-        nodes = [(pair[which].left, pair[which].right) for pair in reading.checks]
+    def difference(side: Callable[[tuple[Equation, Equation, float]], Equation]) -> ca.SX:
+        nodes = [(side(check).left, side(check).right) for check in reading.checks]
         one, two = (pool[position[list(column)].tolist()] for column in zip(*nodes, strict=True))
         return one - two
 
-    function = ca.Function("check", [symbols], [difference(0), difference(1)])
+    function = ca.Function("check", [symbols], [difference(lambda check: check[0]), difference(lambda check: check[1])])
     generator = np.random.default_rng(0)
     refuted = np.zeros(len(reading.checks), dtype=bool)
     symbol_at = {node: number for number, node in enumerate(reading.tape.symbols)}

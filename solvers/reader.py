@@ -174,7 +174,7 @@ class Reader:
     def _twin_block(self, block: Any) -> Any:
         """Return None for a block outside time, the block at the first time for one at the last, itself for any other."""
         time = self.reading.time
-        path = []
+        path: list[str] = []
         current = block
         while current is not None:
             component = current.parent_component()

@@ -66,7 +66,9 @@ def make_schedule(system: DaeSystem, given: Mapping[Any, Any] | None) -> Schedul
     ------
     UsageError : an unknown name, a variable that is computed, a profile for something that cannot change in time.
     """
-    profiles = {place: Profile(*zip(*sorted(course.items()), strict=True)) for place, course in system.input_profiles.items()}
+    profiles = {
+        place: Profile(sorted(course), [course[point] for point in sorted(course)]) for place, course in system.input_profiles.items()
+    }
     inputs: dict[int, float] = {}
     parameters: dict[int, float] = {}
     if not given:

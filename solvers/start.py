@@ -125,7 +125,8 @@ class StartProblem:
         NumericsError : no convergence, or a singular Jacobian; the worst equation and its variables are named.
         """
         x, z = x.copy(), z.copy()
-        if self._function is None:
+        function = self._function
+        if function is None:
             return x, z
         count = len(self.free)
 
@@ -134,7 +135,7 @@ class StartProblem:
             z[:] = unknowns[count:]
 
         def evaluate() -> tuple[np.ndarray, csc_matrix]:
-            residual, jacobian = self._function(t, x, z, u, values.p, values.start)
+            residual, jacobian = function(t, x, z, u, values.p, values.start)
             return np.asarray(residual).ravel(), jacobian.sparse().tocsc()
 
         unknowns = np.concatenate([x[self.free], z])

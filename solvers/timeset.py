@@ -48,22 +48,22 @@ class TimePoint(NumericValue):
             return False
         raise TimeDependenceError(f"the rule compares time with {other}", hint="describe switching in time by a Profile or an Event")
 
-    def __lt__(self, other: Any) -> bool:  # type: ignore[override]
+    def __lt__(self, other: Any) -> bool:
         return not self._is_after(other)
 
-    __le__ = __lt__  # type: ignore[assignment]
+    __le__ = __lt__
 
-    def __gt__(self, other: Any) -> bool:  # type: ignore[override]
+    def __gt__(self, other: Any) -> bool:
         return self._is_after(other)
 
-    __ge__ = __gt__  # type: ignore[assignment]
+    __ge__ = __gt__
 
     def _frozen(self) -> Any:
         raise TimeDependenceError(
             "the rule turns time into a number", hint="use Pyomo's functions (pyomo.environ.sin, exp, ...) on time, or a Profile"
         )
 
-    __float__ = __int__ = __bool__ = __round__ = __floor__ = __ceil__ = _frozen  # type: ignore[assignment]
+    __float__ = __int__ = __bool__ = __round__ = __floor__ = __ceil__ = _frozen
 
     def is_potentially_variable(self) -> bool:
         """Time varies."""
