@@ -1,6 +1,6 @@
 """What a run gives: the courses of all variables and the tables that go with them, as plain data.
 
-A :class:`Results` knows nothing of Pyomo, HDF5 or HTML. It is made by :func:`flowsheet.collect.collect_results` from a
+A :class:`Results` needs no model, and knows nothing of HDF5 or HTML. It is made by :func:`flowsheet.collect.collect_results` from a
 trajectory, or by :func:`flowsheet.results_read.open_results` from a file, and both are the same.
 """
 
@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 
 from solvers import EventRecord, Status
 from solvers.errors import UsageError
@@ -233,7 +234,7 @@ class Results:
 
 def _name_of(reference: Any) -> str:
     """Return the name without time of a slice such as ``model.column.c[:, 0.5, "lysozyme"]``."""
-    members = list(itertools.islice(reference, 2))
+    members = list(itertools.islice(reference, 2)) if isinstance(reference, IndexedComponent_slice) else []
     if len(members) < 2:
         raise UsageError("a reference has to be a slice over time", hint='such as model.column.c[:, 0.5, "lysozyme"], or give the name')
     first, second = (_as_tuple(member.index()) for member in members)

@@ -37,7 +37,12 @@ def open_results(path: str | Path) -> Results:
     _check_sound(path, content)
     with h5py.File(BytesIO(content), "r") as file:
         _check_kind(path, file)
-        return _read(path, file)
+        try:
+            return _read(path, file)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InputDataError(
+                f"{path} does not keep to results schema {SCHEMA}: {error}", names=[str(path)], hint="run the case again with this version"
+            ) from error
 
 
 def _locate(path: Path) -> Path:

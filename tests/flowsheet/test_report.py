@@ -115,6 +115,12 @@ def test_an_incomplete_run_cannot_be_taken_for_a_complete_one(make_results):
     assert "Within specification" not in page.words
 
 
+def test_a_run_that_stopped_at_its_first_point_has_a_page(make_results):
+    page = Page(render(make_results(end=0.0, status=Status.INCOMPLETE, stopped_because="no step succeeded", events=())))
+    assert "✗ INCOMPLETE RUN" in page.words
+    assert "stopped at 0 min of 10 min" in page.words
+
+
 def test_an_open_balance_is_told(make_results):
     row = balance_row("api", np.array([0.0, 1.0]), np.array([0.0, 0.9]), np.array([0.0, 0.0]))
     words = Page(render(make_results(balance=(row,)))).words

@@ -248,6 +248,19 @@ def test_missing_tables_are_named(saved, tmp_path):
         open_results(target)
 
 
+@pytest.mark.parametrize("place", ["balance/entered", "events/event_time", "provenance/resolved_case", "specifications/upper"])
+def test_missing_columns_are_told(saved, tmp_path, place):
+    _, path = saved
+    target = tmp_path / "partial.h5"
+    target.write_bytes(path.read_bytes()[:-SEAL_LENGTH])
+    with h5py.File(target, "a") as file:
+        del file[place]
+    image = target.read_bytes()
+    target.write_bytes(image + seal(image))
+    with pytest.raises(InputDataError, match=r"schema 1"):
+        open_results(target)
+
+
 def test_a_swapped_case_is_noticed(make_results, tmp_path, monkeypatch):
     monkeypatch.setattr(results_write, "case_digest", lambda case: "0" * 64)
     path = save_results(make_results(), tmp_path)
