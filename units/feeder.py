@@ -31,7 +31,7 @@ class LossInWeightFeederData(UnitBlock):
 
         d mass/dt          = refill_flow - delivered
         feed_factor        = ff_full - (ff_full - ff_empty) exp(-decay mass)
-        delivered          = feed_factor [1 - exp(-mass/heel)] screw_speed (1 + disturbance)
+        delivered          = feed_factor tanh(mass/heel) screw_speed (1 + disturbance)
         screw_time d screw_speed/dt = command_speed - screw_speed
         filter_time d measured_flow/dt = (1 - refilling) (delivered - refill_flow - measured_flow)
 
@@ -145,7 +145,7 @@ class LossInWeightFeederData(UnitBlock):
 
         @self.Expression(time, doc="mass flow out of the screw")
         def delivered(b: Any, t: float) -> Any:
-            return b.feed_factor[t] * (1 - pyo.exp(-b.mass[t] / b.heel)) * b.screw_speed[t] * (1 + b.disturbance[t])
+            return b.feed_factor[t] * pyo.tanh(b.mass[t] / b.heel) * b.screw_speed[t] * (1 + b.disturbance[t])
 
         @self.Expression(time, doc="mass flow of the refill")
         def refill_flow(b: Any, t: float) -> Any:

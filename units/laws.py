@@ -38,13 +38,22 @@ def _sqrt(value: Any) -> Any:
     return np.sqrt(value) if _numeric(value) else pyo.sqrt(value)
 
 
+def smooth_absolute(value: Any, width: Any) -> Any:
+    """Return |value| with its kink rounded over ``width`` (same unit), never less than ``width``: sqrt(value^2 + width^2).
+
+    >>> float(smooth_absolute(-3.0, 4.0)), round(float(smooth_absolute(-3.0, 1e-6)), 12)
+    (5.0, 3.0)
+    """
+    return _sqrt(value**2 + width**2)
+
+
 def smooth_positive(value: Any, width: Any) -> Any:
     """Return max(value, 0) with its kink rounded over ``width`` (same unit): off by width/2 at zero, by width^2/(4 |value|) far from it.
 
     >>> round(float(smooth_positive(2.0, 1e-6)), 12), round(float(smooth_positive(-2.0, 1e-6)), 12)
     (2.0, 0.0)
     """
-    return 0.5 * (value + _sqrt(value**2 + width**2))
+    return 0.5 * (value + smooth_absolute(value, width))
 
 
 def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
@@ -53,7 +62,7 @@ def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
     >>> [round(float(smooth_clip(x, 0.0, 1.0, 1e-8)), 7) for x in (-1.0, 0.25, 3.0)]
     [0.0, 0.25, 1.0]
     """
-    return 0.5 * (lower + upper + _sqrt((value - lower) ** 2 + width**2) - _sqrt((value - upper) ** 2 + width**2))
+    return 0.5 * (lower + upper + smooth_absolute(value - lower, width) - smooth_absolute(value - upper, width))
 
 
 def die_fill_mass(

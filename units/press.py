@@ -38,24 +38,23 @@ class TabletPressData(UnitBlock):
     Equations (algebra recalled; ``clip`` holds a value between limits, its kinks rounded over 1e-8 of scale)::
 
         d mass[c]/dt      = inlet_flow[c] - withdrawal[c]
-        withdrawal[c]     = tablet_rate tablet_mass mass[c]/M,              M = sum_c mass[c]
-        turret_speed      = clip(nominal_speed [1 + level_gain (M/level_setpoint - 1)], 0, speed_limit)
+        withdrawal[c]     = tablet_rate tablet_mass assay[c]
         tablet_rate       = stations turret_speed
-        tablet_mass       = rho_b (pi D^2/4) fill_depth clip(1 - xi1 turret_speed/paddle_speed + xi2 fill_depth/D, 0, 1) [1 - exp(-M/heel)]
+        turret_speed      = clip(nominal_speed [1 + level_gain (M/level_setpoint - 1)], 0, speed_limit)
+        full_mass         = rho_b (pi D^2/4) fill_depth clip(1 - xi1 turret_speed/paddle_speed + xi2 fill_depth/D, 0, 1)
+        tablet_mass       = full_mass M/sqrt(M^2 + heel^2)
         relative_density  = tablet_mass/(rho_t (pi D^2/4) thickness)
         compacted_density = clip(relative_density, rho_c, density at pressure_limit)
-        pressure          = Kawakita's pressure at compacted_density
-        force             = pressure pi D^2/4
+        pressure          = Kawakita's pressure at compacted_density,  force = pressure pi D^2/4
         tablet_density    = compacted_density (1 - eps),  eps = max(eps0 (compacted_density - rho_ce)/(1 - rho_ce), 0)
         tensile_strength  = max(Kuentz-Leuenberger strength at tablet_density, 0)
-        tablet_thickness  = tablet_mass/(rho_t (pi D^2/4) tablet_density)
-        break_force       = tensile_strength pi D tablet_thickness/2
+        break_force       = tensile_strength pi D tablet_thickness/2,  tablet_thickness = tablet_mass/(rho_t (pi D^2/4) tablet_density)
         assay[c]          = mass[c]/M
         1/rho_b           = sum_c assay[c]/bulk_density[c],  1/rho_t = sum_c assay[c]/true_density[c]
 
     | symbol | meaning | unit |
     |---|---|---|
-    | mass[c], level | powder in hopper and feed frame, by component (state) and together | kg |
+    | mass[c], level = M | powder in hopper and feed frame, by component (state) and together | kg |
     | fill_depth, thickness, paddle_speed | die filling depth, in-die thickness, feed-frame speed (inputs) | m, m, rev/s |
     | level_setpoint | hopper mass at which the turret runs at nominal speed (input) | kg |
     | speed_loss, depth_gain | xi1, xi2 of the die filling | - |
@@ -67,7 +66,7 @@ class TabletPressData(UnitBlock):
     compaction constants are those of the blend. The turret follows the hopper level by a proportional controller, so
     that the line keeps its inventory: the level settles where turret and feed agree, within ``1/level_gain`` of set point,
     and the turret stops below ``1 - 1/level_gain`` of it. Below the heel dies fill partly, so that outflow ends with
-    the powder. Above ``pressure_limit`` the overload protection gives way: the tablet keeps the density that this pressure gives.
+    the powder; far above it tablets lack heel^2/(2 M^2) of their mass. Above ``pressure_limit`` the punches give way.
 
     Valid for any inflow that is not negative, zero and an empty hopper included; strengths within the fitted range of densities.
 
@@ -90,7 +89,7 @@ class TabletPressData(UnitBlock):
         Parameter("depth_gain", u.dimensionless, "gain of die filling with depth", 0.02, 0.0, source="illustrative"),
         _positive("level_setpoint", u.kg, "hopper mass at nominal turret speed", 0.4, "recalled: 20-150 s", input=True),
         Parameter("level_gain", u.dimensionless, "gain of the level controller", 2.0, 0.0, source="assumed"),
-        _positive("heel", u.kg, "hopper mass below which dies fill partly", 0.005, "assumed"),
+        _positive("heel", u.kg, "hopper mass below which dies fill partly", 0.001, "assumed"),
         Parameter("initial_mass", u.kg, "hopper mass at the start", 0.0, 0.0),
         Parameter(
             "initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True
@@ -129,12 +128,25 @@ class TabletPressData(UnitBlock):
                 hint="lower pressure_limit, kawakita_a or kawakita_b",
             )
         add_powder_port(self, "inlet", time, components, doc="powder into the press hopper")
+        self._add_quantities(time)
         self._add_hopper(time, materials)
         self._add_filling(time, whole["stations"])
         self._add_compaction(time)
         self._add_balance(time, components)
         for c in components:
             self.mass[time.first(), c].fix(pyo.value(self.initial_mass * self.initial_composition[c]))
+
+    def _add_quantities(self, time: Any) -> None:
+        for name, unit, doc in (
+            ("turret_speed", _REV_S, "turret speed, set by the hopper level"),
+            ("tablet_mass", u.kg, "tablet mass"),
+            ("relative_density", u.dimensionless, "relative density that the in-die thickness asks for"),
+            ("compacted_density", u.dimensionless, "relative density in the die at main compression"),
+            ("pressure", u.Pa, "main compression pressure"),
+            ("tablet_density", u.dimensionless, "relative density of the tablet after elastic recovery"),
+            ("tensile_strength", u.Pa, "tensile strength of the tablet"),
+        ):
+            self.add_component(name, pyo.Var(time, initialize=1.0, bounds=(0, None), units=unit, doc=doc))
 
     def _add_hopper(self, time: Any, materials: Mapping[str, Material]) -> None:
         components = list(materials)
@@ -159,35 +171,27 @@ class TabletPressData(UnitBlock):
             return 1 / sum(b.assay[t, c] / (materials[c].true_density * _DENSITY) for c in components)
 
     def _add_filling(self, time: Any, stations: int) -> None:
-        self._add_quantity(time, "turret_speed", _REV_S, "turret speed, set by the hopper level")
-        self._add_quantity(time, "tablet_mass", u.kg, "tablet mass")
-
         @self.Constraint(time, doc="level control: the turret follows the hopper level")
         def level_control(b: Any, t: float) -> Any:
             asked = b.nominal_speed * (1 + b.level_gain * (b.level[t] / b.level_setpoint[t] - 1))
             return b.turret_speed[t] == laws.smooth_clip(asked, 0 * _REV_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
 
-        @self.Constraint(time, doc="die filling")
-        def die_filling(b: Any, t: float) -> Any:
+        @self.Expression(time, doc="tablet mass while the hopper is not empty")
+        def full_mass(b: Any, t: float) -> Any:
             full, factor = laws.die_fill_mass(
                 b.bulk_density[t], b.diameter, b.fill_depth[t], b.turret_speed[t], b.paddle_speed[t], b.speed_loss, b.depth_gain
             )
-            return b.tablet_mass[t] == full * laws.smooth_clip(factor, 0, 1, KINK_WIDTH) * (1 - pyo.exp(-b.level[t] / b.heel))
+            return full * laws.smooth_clip(factor, 0, 1, KINK_WIDTH)
+
+        @self.Constraint(time, doc="die filling, partly when the hopper is empty")
+        def die_filling(b: Any, t: float) -> Any:
+            return b.tablet_mass[t] == b.full_mass[t] * b.level[t] / laws.smooth_absolute(b.level[t], b.heel)
 
         @self.Expression(time, doc="tablets per time")
         def tablet_rate(b: Any, t: float) -> Any:
             return b.turret_speed[t] * (stations / u.revolution)
 
     def _add_compaction(self, time: Any) -> None:
-        for name, unit, doc in (
-            ("relative_density", u.dimensionless, "relative density that the in-die thickness asks for"),
-            ("compacted_density", u.dimensionless, "relative density in the die at main compression"),
-            ("pressure", u.Pa, "main compression pressure"),
-            ("tablet_density", u.dimensionless, "relative density of the tablet after elastic recovery"),
-            ("tensile_strength", u.Pa, "tensile strength of the tablet"),
-        ):
-            self._add_quantity(time, name, unit, doc)
-
         @self.Expression(doc="die area")
         def area(b: Any) -> Any:
             return math.pi * b.diameter**2 / 4
@@ -230,8 +234,7 @@ class TabletPressData(UnitBlock):
     def _add_balance(self, time: Any, components: list[str]) -> None:
         @self.Expression(time, components, doc="mass flow into tablets, out of the flowsheet")
         def withdrawal(b: Any, t: float, c: str) -> Any:
-            regular = laws.smooth_positive(b.level[t], 2 * MASS_HEEL * u.kg)
-            return b.tablet_rate[t] * b.tablet_mass[t] * b.mass[t, c] / regular
+            return b.tablet_rate[t] * b.full_mass[t] * b.mass[t, c] / laws.smooth_absolute(b.level[t], b.heel)
 
         @self.Expression(time, doc="mass flow into tablets")
         def throughput(b: Any, t: float) -> Any:
@@ -244,6 +247,3 @@ class TabletPressData(UnitBlock):
         @self.Constraint(time, components, doc="mass balance of hopper and feed frame")
         def mass_balance(b: Any, t: float, c: str) -> Any:
             return b.mass_rate[t, c] == b.inlet_flow[t, c] - b.withdrawal[t, c]
-
-    def _add_quantity(self, time: Any, name: str, unit: Any, doc: str) -> None:
-        self.add_component(name, pyo.Var(time, initialize=1.0, bounds=(0, None), units=unit, doc=doc))

@@ -17,7 +17,7 @@ from pyomo.network import Port
 
 from solvers.declare import nominal
 from solvers.errors import CaseError
-from units.laws import smooth_positive
+from units.laws import smooth_absolute
 
 FLOW_HEEL = 1e-9
 """Flow (kg/s) below which fractions fade to uniform: 4e-6 kg/h; at 1 kg/h they are off by less than 1e-12."""
@@ -81,7 +81,7 @@ def mass_fractions(amounts: Mapping[str, Any], heel: Any) -> dict[str, Any]:
     [0.5, 0.5]
     """
     total = sum(amounts.values())
-    regular = smooth_positive(total, 2 * heel)
+    regular = smooth_absolute(total, heel)
     return {name: (amount + (regular - total) / len(amounts)) / regular for name, amount in amounts.items()}
 
 

@@ -120,13 +120,13 @@ def test_the_start_is_steady_at_reference_flow(rig):
     tanks=st.integers(1, 6),
     cells=st.integers(0, 5),
     exponent=st.floats(0.0, 0.8),
-    start=st.floats(0.0, 1.0),
-    flow=st.floats(0.0, 60.0),
-    share=st.floats(0.0, 1.0),
+    start=st.integers(0, 10),
+    flow=st.integers(0, 60),
+    share=st.integers(0, 100),
 )
 def test_every_gram_is_accounted_for(rig, tanks, cells, exponent, start, flow, share):
-    feed = {"excipient": flow * share / HOUR, "api": flow * (1 - share) / HOUR, "lubricant": 0.0}
-    given = BASE | {"tanks": tanks, "delay_cells": cells, "delay": 10.0, "flow_exponent": exponent, "initial_mass": start}
+    feed = {"excipient": flow * share / 100 / HOUR, "api": flow * (1 - share / 100) / HOUR, "lubricant": 0.0}
+    given = BASE | {"tanks": tanks, "delay_cells": cells, "delay": 10.0, "flow_exponent": exponent, "initial_mass": start / 10}
     setup = rig(ContinuousBlender, feed=feed, horizon=600.0, inlets=2, **given)
     trajectory = simulate(setup.model, np.linspace(0.0, 600.0, 61))
     assert setup.residual(trajectory) < 1e-10
