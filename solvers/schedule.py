@@ -73,11 +73,7 @@ def make_schedule(system: DaeSystem, given: Mapping[Any, Any] | None) -> Schedul
     parameters: dict[int, float] = {}
     if not given:
         return Schedule(profiles, inputs, parameters)
-    input_at = {slot.name: place for place, slot in enumerate(system.inputs)}
-    parameter_at = {str(data.name): place for place, data in enumerate(system.parameters)}
-    members: dict[str, list[str]] = {}
-    for name in (*input_at, *parameter_at):
-        members.setdefault(name.partition("[")[0], []).append(name)
+    input_at, parameter_at, members = system.made("names of inputs and parameters", lambda: _names_at(system))
     for key, value in given.items():
         for name in _names(system, key, input_at, parameter_at, members):
             if name in input_at:
@@ -127,3 +123,13 @@ def _names(
 def _names_of_component(system: DaeSystem, key: Any) -> list[str]:
     datas = list(key) if isinstance(key, IndexedComponent_slice) else list(key.values()) if key.is_indexed() else [key]
     return list(dict.fromkeys(name_without_time(system.time, data) for data in datas))
+
+
+def _names_at(system: DaeSystem) -> tuple[dict[str, int], dict[str, int], dict[str, list[str]]]:
+    """Return the places of inputs and of parameters by name, and the names of a component's members."""
+    input_at = {slot.name: place for place, slot in enumerate(system.inputs)}
+    parameter_at = {str(data.name): place for place, data in enumerate(system.parameters)}
+    members: dict[str, list[str]] = {}
+    for name in (*input_at, *parameter_at):
+        members.setdefault(name.partition("[")[0], []).append(name)
+    return input_at, parameter_at, members

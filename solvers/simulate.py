@@ -18,6 +18,7 @@ import numpy as np
 
 from solvers.declare import Direction
 from solvers.errors import NumericsError, UsageError
+from solvers.evaluation import Evaluation
 from solvers.integrator import FOUND_EVENT, MOST_STEPS, REACHED_END, Kernel, SegmentIntegrator
 from solvers.lower import lower
 from solvers.schedule import Schedule, make_schedule
@@ -372,18 +373,17 @@ class _Watch:
     def __init__(self, system: DaeSystem) -> None:
         self._events = system.events
         arguments = list(system.arguments)
-        self._guards = ca.Function("guards", arguments, [system.guards])
-        self._conditions = ca.Function("conditions", arguments, [system.conditions])
-        self._values = ca.Function("values", arguments, [system.transition_values])
         slope = ca.jtimes(system.guards, system.x, system.ode) + ca.jacobian(system.guards, system.t)
-        self._guard_slopes = ca.Function("guard_slopes", arguments, [ca.densify(slope)])
+        self._guards = Evaluation(ca.Function("guards", arguments, [system.guards, ca.densify(slope), system.conditions]))
+        self._conditions = Evaluation(ca.Function("conditions", arguments, [system.conditions]))
+        self._values = Evaluation(ca.Function("values", arguments, [system.transition_values]))
         self._guarded = [number for number, event in enumerate(system.events) if event.guard is not None]
         self.directions = [system.events[number].event.direction.value for number in self._guarded]
 
     @staticmethod
-    def _call(function: ca.Function, run: _Run) -> np.ndarray:
+    def _call(function: Evaluation, run: _Run) -> tuple[np.ndarray, ...]:
         u = run.u + run.slopes * (run.t - run.reference)
-        return np.asarray(function(run.t, run.x, run.z, u, run.values.p)).ravel()
+        return function(run.t, run.x, run.z, u, run.values.p)
 
     def events_of(self, crossed: np.ndarray) -> list[int]:
         """Return the numbers of the events whose guards crossed in their direction."""
@@ -393,15 +393,19 @@ class _Watch:
 
     def active(self, run: _Run) -> np.ndarray:
         """Whether each event is watched now."""
-        values = self._call(self._conditions, run)
-        return np.array([event.when is None or values[event.when] > 0 for event in self._events], dtype=bool)
+        (conditions,) = self._call(self._conditions, run)
+        return self._watched(conditions)
+
+    def _watched(self, conditions: np.ndarray) -> np.ndarray:
+        return np.array([event.when is None or conditions[event.when] > 0 for event in self._events], dtype=bool)
 
     def beyond(self, run: _Run) -> np.ndarray:
         """Whether each event's guard is watched and beyond zero in its direction, or at zero and on its way beyond."""
         result = np.zeros(len(self._events), dtype=bool)
         if not self._guarded:
             return result
-        guard, slope, active = self._call(self._guards, run), self._call(self._guard_slopes, run), self.active(run)
+        guard, slope, conditions = self._call(self._guards, run)
+        active = self._watched(conditions)
         for number in self._guarded:
             event = self._events[number]
             direction = event.event.direction
@@ -412,4 +416,5 @@ class _Watch:
 
     def transition_values(self, run: _Run) -> np.ndarray:
         """Return the new values of all transitions, from what holds now."""
-        return self._call(self._values, run)
+        (values,) = self._call(self._values, run)
+        return values

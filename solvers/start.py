@@ -79,22 +79,23 @@ def _across_time(system: DaeSystem, data: Any) -> set[float]:
 
 def _input_value(system: DaeSystem, slot: Slot) -> float:
     if isinstance(slot.data, ParamOverTime):
-        return _one(slot.name, {slot.data.value_at(point) for point in system.time.set})
+        return _one(slot, {slot.data.value_at(point) for point in system.time.set})
     if slot.place is not None and any(
         not slot.component[system.time.with_time(slot.rest, slot.place, point)].fixed for point in system.time.set
     ):
         raise UnsupportedModelError(
             f"{slot.name} is fixed at some times only", names=[slot.name], hint="fix it at all times, or give a Profile to inputs="
         )
-    return _one(slot.name, _across_time(system, slot.data) | {_value(slot.start)})
+    return _one(slot, _across_time(system, slot.data) | {_value(slot.start)})
 
 
 def _parameter_value(system: DaeSystem, data: Any) -> float:
-    return _one(str(data.name), _across_time(system, data))
+    return _one(data, _across_time(system, data))
 
 
-def _one(name: str, values: set[float]) -> float:
+def _one(owner: Any, values: set[float]) -> float:
     if len(values) > 1:
+        name = str(owner.name)  # asked for here only: Pyomo takes some time over a name
         raise UnsupportedModelError(
             f"{name} has different values at different times ({', '.join(f'{value:g}' for value in sorted(values)[:4])})",
             names=[name],
