@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from pyomo.environ import ConcreteModel
 
 from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UnitRow, make_fields
 from flowsheet.results_layout import canonical_json
-from flowsheet.results_write import save_results
 from flowsheet.tables import balance_row, specification_row
 from solvers import Status, Trajectory
 
@@ -25,25 +23,6 @@ PACKAGES = ("pharmaflowsheet", "pyomo", "casadi", "scikit-sundae", "numpy", "sci
 """Distributions whose versions may change a result."""
 
 COMPONENT = "component"
-
-
-def write_results(path: str | Path, case: Any, flowsheet: Any, trajectory: Trajectory, *, stopped_because: str = "") -> Path:
-    """Write the results of a run: ``results.h5`` and ``run.json``, each whole or not at all.
-
-    Parameters
-    ----------
-    path : an existing folder, or a file ending in ``.h5`` in one.
-    case : the case; its ``resolved`` mapping is stored.
-    flowsheet : its ``model`` names units and sets.
-    trajectory : complete, or the part before a failure.
-    stopped_because : what the failure said.
-
-    Raises
-    ------
-    OutputError : the folder cannot be written to; older results are untouched.
-    """
-    results = collect_results(case.resolved, flowsheet.model, trajectory, stopped_because=stopped_because)
-    return save_results(results, Path(path), seconds=trajectory.stats.seconds)
 
 
 def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: Trajectory, *, stopped_because: str = "") -> Results:

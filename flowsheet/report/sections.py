@@ -49,6 +49,8 @@ def _balance_card(view: View) -> str:
     worst = max(rows, key=lambda r: math.inf if math.isnan(r.relative) else abs(r.relative))
     closes = all(r.closes for r in rows)
     why = f"largest relative residual {format_number(abs(worst.relative), 2)} ({worst.component}); limit {format_number(BALANCE_LIMIT)}"
+    if closes and not view.complete:
+        return card("Material balance", f"Closes up to {view.at(view.axis.reached)}", f"the run is incomplete; {why}", Verdict.NEUTRAL)
     return card("Material balance", "Closes" if closes else "DOES NOT CLOSE", why, Verdict.GOOD if closes else Verdict.BAD)
 
 
@@ -179,7 +181,8 @@ def streams(view: View) -> str:
         f'<tr><th></th><th class="band left" colspan="3">Flow [{text(flow.text)}]</th><th class="band left">Amount</th>'
         f'<th class="band left" colspan="3">Mass fraction [{text(share.text or "–")}]</th></tr>'
     )
-    header = ("Stream", "start", "mean", "end", f"[{mass.text}]", "start", "mean", "end")
+    end = "end" if view.complete else "at stop"
+    header = ("Stream", "start", "mean", end, f"[{mass.text}]", "start", "mean", end)
     body = []
     for stream, entries in itertools.groupby(rows, key=lambda entry: entry.stream):
         route = f"{view.tag(stream)}  {stream.source} → {stream.target}"

@@ -111,7 +111,9 @@ def test_an_incomplete_run_cannot_be_taken_for_a_complete_one(make_results):
         "The balance covers the time up to the stop.",
     ):
         assert said in page.words, said
+    assert "✓" not in html.partition('<section id="flowsheet"')[0]
     assert "✓ Complete" not in page.words
+    assert "Closes up to 3 min" in page.words
     assert "Within specification" not in page.words
 
 
