@@ -18,7 +18,6 @@ CASE := cases/cdc_line
 run: $(BUILT)
 	$(BIN)/flowsheet run $(CASE) --out results/cdc_line --force
 	@test -s results/cdc_line/report.html
-	@echo "report: $(CURDIR)/results/cdc_line/report.html"
 
 test: lint
 	$(BIN)/python -m pytest
