@@ -67,7 +67,8 @@ def _attribute_card(view: View, spec: SpecificationRow) -> str:
 
 
 def _unit_of(view: View, spec: SpecificationRow) -> DisplayUnit:
-    return view.display.attribute(spec.unit, max(abs(spec.minimum), abs(spec.maximum)))
+    sizes = [abs(x) for x in (spec.lower, spec.upper, spec.minimum, spec.maximum) if math.isfinite(x)]
+    return view.display.attribute(spec.unit, max(sizes, default=math.nan))
 
 
 def _share(spec: SpecificationRow) -> str:
