@@ -130,8 +130,8 @@ def test_against_numpy_convolve():
     ages = np.arange(0.0, 1200.0, step)
     density = tanks_density(ages, 2, 40.0)
     numpy_outlet = np.convolve(inlet, density)[: times.size] * step
-    outlet = convolve_density(times, inlet, ages, density, times, before=0.0)
-    np.testing.assert_allclose(outlet, numpy_outlet, atol=5e-4)
+    outlet = convolve_density(times, inlet, ages, density, times[::50], before=0.0)
+    np.testing.assert_allclose(outlet, numpy_outlet[::50], atol=5e-4)
 
 
 def test_against_the_recursive_filter_of_scipy():
