@@ -104,6 +104,8 @@ class Case:
             "output": {"interval": self.interval},
             "solver": {"rtol": self.rtol, "atol": self.atol},
             "display": dict(self.display),
+            # JSON with sorted keys, from which the hash is made, would lose the order
+            "order": {"materials": list(self.materials), "units": [unit.name for unit in self.units]},
             "materials": {
                 name: {key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")}
                 for name, material in self.materials.items()
@@ -151,8 +153,8 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {key: resolved[key] for key in ("schema", "name", "title", "description", "solver", "display")}
     document["horizon"] = _text(resolved["horizon"], "s")
     document["output"] = {"interval": _text(resolved["output"]["interval"], "s")}
-    document["materials"] = {name: _plain(entry) for name, entry in resolved["materials"].items()}
-    document["units"] = {name: _plain(entry) for name, entry in resolved["units"].items()}
+    for section, names in resolved["order"].items():
+        document[section] = {name: _plain(resolved[section][name]) for name in names}
     document["streams"] = [dict(stream) for stream in resolved["streams"]]
     document["profiles"] = [
         {

@@ -323,8 +323,9 @@ def _check_connections(check: Checker, units: _Units, streams: list[StreamSpec])
         return
     for name in units.left_out:
         check.warn(("units", name), "is not connected to any stream and is left out of the run", "join it by [[streams]] or remove it")
-        del ports[name]
     for fault in connection_faults(ports, ends):
+        if fault.unit in units.left_out:
+            continue
         path: Path = ("streams", fault.stream, fault.end) if fault.stream >= 0 else ("units", fault.unit)
         check.connection(path, fault.message, fault.allowed, fault.hint)
 
@@ -335,7 +336,7 @@ def _find_variable(check: Checker, path: Path, variable: str, units: _Units, all
     if unit in units.broken or (unit in units.specs and unit not in units.variables):
         return None
     if unit in units.left_out:
-        check.problem(path, f"{unit} is not connected to any stream and is left out of the run", "a variable of a connected unit")
+        check.connection(path, f"{unit} is not connected to any stream and is left out of the run", "a variable of a connected unit")
         return None
     if unit not in units.variables:
         check.problem(path, f"there is no unit {unit!r}", listed(units.variables), did_you_mean(unit, units.variables))

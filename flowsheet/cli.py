@@ -34,6 +34,9 @@ class _Parser(argparse.ArgumentParser):
         if "invalid choice: " in message:
             wrong = message.partition("invalid choice: ")[2].split(" (")[0].strip("'\"")
         known = [name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))]
+        # what a command does not know comes back to the parser above it
+        below = [action.choices.values() for action in self._actions if isinstance(action.choices, dict)]
+        known += [name for parsers in below for parser in parsers for action in parser._actions for name in action.option_strings]
         near = difflib.get_close_matches(wrong.partition("=")[0], known, n=1) if wrong else []
         return f"; did you mean {near[0]}?" if near else ""
 

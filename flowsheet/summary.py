@@ -24,9 +24,8 @@ def summary_text(outcome: Outcome) -> str:
     results = outcome.results
     name = str(results.case.get("name", ""))
     steps = results.stats.get("steps", 0)
-    lines = [
-        f"{name}: {results.status.name.lower()}, {format_duration(float(results.t[-1]))} simulated, {steps} steps, {len(results.events)} events"
-    ]
+    reached = format_duration(float(results.t[-1]))
+    lines = [f"{name}: {results.status.name.lower()}, {reached} simulated, {steps} steps, {len(results.events)} events"]
     if results.balance:
         worst = max(results.balance, key=lambda row: abs(row.relative) if math.isfinite(row.relative) else math.inf)
         verdict = "closes" if all(row.closes for row in results.balance) else "DOES NOT CLOSE"
