@@ -38,8 +38,13 @@ cdef extern from "integrator_core.h":
         long error_failures
         long restarts
     ctypedef struct lu_factors:
+        int n
         long factorizations
         long refactorizations
+    int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order)
+    void lu_free(lu_factors *lu)
+    int lu_factor(lu_factors *lu, const double *value)
+    void lu_solve(lu_factors *lu, double *b)
     ctypedef struct integrator:
         sundials_table call
         dae_problem problem
@@ -193,6 +198,50 @@ cdef class Integrator:
     def singular_column(self):
         """Position of the state at which the last factorization found no pivot, or -1."""
         return self.it.singular_column
+
+
+@cython.final
+cdef class SparseFactors:
+    """The integrator's sparse LU factors on their own: one pattern in compressed columns, many matrices."""
+
+    cdef lu_factors lu
+    cdef int[::1] starts
+    cdef object kept
+
+    def __cinit__(self):
+        memset(&self.lu, 0, sizeof(lu_factors))
+
+    def __init__(self, int[::1] column_start, int[::1] row, int[::1] order):
+        self.starts = column_start
+        self.kept = (column_start, row, order)
+        if lu_init(&self.lu, <int>order.shape[0], &column_start[0], &row[0], &order[0]):
+            raise MemoryError
+
+    def __dealloc__(self):
+        lu_free(&self.lu)
+
+    def factor(self, double[::1] values):
+        """Factor a matrix; ZeroDivisionError names the column at which no pivot was left."""
+        if values.shape[0] != self.starts[self.lu.n]:
+            raise ValueError("as many values are needed as the pattern has entries")
+        cdef int flag = lu_factor(&self.lu, &values[0])
+        if flag > 0:
+            raise ZeroDivisionError(f"no pivot at elimination step {flag - 1}")
+        if flag:
+            raise MemoryError
+
+    def solve(self, b):
+        """Return the solution of the factored matrix for a right side of shape (n,)."""
+        cdef double[::1] x = np.array(b, dtype=float)
+        if x.shape[0] != self.lu.n:
+            raise ValueError("the right side has another length than the matrix")
+        lu_solve(&self.lu, &x[0])
+        return np.asarray(x)
+
+    @property
+    def counts(self):
+        """Factorizations with a search for pivots, and without."""
+        return self.lu.factorizations, self.lu.refactorizations
 
 
 cdef extern from "Python.h":
