@@ -30,7 +30,7 @@ class LossInWeightFeederData(UnitBlock):
     Equations (symbols of Metta et al. 2019, Processes 7:234)::
 
         d mass/dt          = refill_flow - delivered
-        feed_factor        = ff_full - (ff_full - ff_empty) exp(-decay mass)
+        feed_factor        = ff_full - (ff_full - ff_empty) exp(-decay max(mass, 0))
         delivered          = feed_factor tanh(mass/heel) screw_speed (1 + disturbance)
         screw_time d screw_speed/dt = command_speed - screw_speed
         filter_time d measured_flow/dt = (1 - refilling) (delivered - refill_flow - measured_flow)
@@ -64,8 +64,9 @@ class LossInWeightFeederData(UnitBlock):
     Assumptions: the mixture in the hopper has the composition of the refill at all times. The weight filter is held while the
     valve is open, so that the refill stream, which the weight contains, never reaches the controller; the integral term
     is held in volumetric mode and does not wind up at the limits of the screw. Below the heel the screw runs empty.
-    No weighing noise. The clip is rounded over 1e-8 of the top speed, so that at set point zero the screw creeps at
-    5e-9 of it at most. At the start the screw delivers ``initial_running`` of the set point, in steady state.
+    No weighing noise. The clip is rounded over 1e-8 of the top speed, so that at set point zero the screw creeps at 5e-9 of it
+    at most; max(mass, 0) is rounded over the heel. At the start the screw delivers ``initial_running`` of the set point, in
+    steady state.
 
     Valid for a set point from zero to what the screw can deliver. Source of the feed factor's form and of all default values:
     recalled from the literature, check before quoting; feed factors depend strongly on material and screw.
@@ -141,7 +142,9 @@ class LossInWeightFeederData(UnitBlock):
     def _add_hopper(self, time: Any, components: list[str]) -> None:
         @self.Expression(time, doc="mass per revolution of the filled screw")
         def feed_factor(b: Any, t: float) -> Any:
-            return b.feed_factor_full - (b.feed_factor_full - b.feed_factor_empty) * pyo.exp(-b.feed_factor_decay * b.mass[t])
+            # Without the limit the exponential would run away in an integrator's step below an empty hopper.
+            mass = smooth_positive(b.mass[t], b.heel)
+            return b.feed_factor_full - (b.feed_factor_full - b.feed_factor_empty) * pyo.exp(-b.feed_factor_decay * mass)
 
         @self.Expression(time, doc="mass flow out of the screw")
         def delivered(b: Any, t: float) -> Any:

@@ -27,6 +27,7 @@ API = {
     "refill_below": 0.8,
     "refill_above": 1.4,
     "refill_rate": 0.05,
+    "heel": 1e-5,
 }
 
 
@@ -59,6 +60,7 @@ def test_emptying_at_constant_speed_is_the_closed_form(rig):
         gain=0.0,
         initial_mass=3.0,
         refill_below=0.0,
+        heel=1e-5,
     )
     trajectory = simulate(setup.model, time, rtol=1e-11, atol=1e-13)
     assert trajectory["unit.screw_speed"] == pytest.approx(1.0, abs=1e-12)
@@ -145,15 +147,19 @@ def test_standing_still_stays_standing(rig):
     assert trajectory.events == ()
 
 
-def test_an_empty_hopper_ends_the_flow(rig):
-    given = API | {"initial_mass": 0.02, "refill_below": 0.0, "refill_rate": 0.0}
-    setup = rig(LossInWeightFeeder, horizon=60.0, **given)
-    trajectory = simulate(setup.model, np.linspace(0.0, 60.0, 61))
+@pytest.mark.parametrize("decay", [1.5, 30.0])
+@pytest.mark.parametrize("heel", [1e-5, 1e-3])
+def test_an_empty_hopper_ends_the_flow(rig, decay, heel):
+    given = API | {"initial_mass": 0.5, "refill_below": 0.0, "refill_rate": 0.0, "feed_factor_decay": decay, "heel": heel}
+    setup = rig(LossInWeightFeeder, horizon=HOUR, **given)
+    trajectory = simulate(setup.model, np.linspace(0.0, HOUR, 61))
     mass, flow = trajectory["unit.mass"], trajectory["unit.outlet_total"]
-    assert mass.min() > -1e-9
-    assert flow[0] == pytest.approx(2.0 / HOUR, rel=1e-6)
-    assert flow[-1] < 1e-2 * flow[0]
-    assert trajectory["withdrawn[api]"][-1] + mass[-1] == pytest.approx(0.02, rel=1e-9)
+    assert mass.min() > -1e-8
+    assert flow[0] == pytest.approx(2.0 / HOUR, rel=1e-5)
+    assert flow[-1] < 1e-6 * flow[0]
+    assert trajectory["withdrawn[api]"][-1] + trajectory["inventory[api]"][-1] - trajectory["supplied[api]"][-1] == pytest.approx(
+        0.5, rel=1e-9
+    )
 
 
 def test_the_screw_limit_holds_and_does_not_wind_up(rig):

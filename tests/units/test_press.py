@@ -140,6 +140,20 @@ def test_a_starved_hopper_runs_empty_without_going_below(rig):
     assert setup.residual(trajectory) < 1e-10
 
 
+@pytest.mark.parametrize("points", [2, 61])
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+def test_the_kink_of_the_speed_limit_is_not_stepped_over(rig, points, rtol):
+    """At top speed the level falls on a straight line, on which steps grow without limit; below it it decays."""
+    given = {"heel": NO_HEEL, "speed_loss": 0.0, "depth_gain": 0.0, "level_gain": 1.0, "nominal_speed": 0.75, "speed_limit": 1.2}
+    setup = rig(TabletPress, materials=EQUAL, horizon=600.0, initial_mass=1.0, initial_composition=BLEND, **given)
+    time = np.linspace(0.0, 600.0, points)
+    trajectory = simulate(setup.model, time, rtol=rtol)
+    top, kink = 30 * 1.2 * FULL_DIE, 0.4 * 1.2 / 0.75
+    reached = (1.0 - kink) / top
+    expected = np.where(time < reached, 1.0 - top * time, kink * np.exp(-np.maximum(time - reached, 0.0) * top / kink))
+    assert trajectory["unit.level"] == pytest.approx(expected, abs=10 * rtol)
+
+
 def test_the_turret_stops_below_the_band_and_tops_out_above_it(rig):
     setup = rig(TabletPress, feed=flows(60.0 / HOUR), horizon=600.0, initial_mass=0.1, initial_composition=BLEND, speed_limit=1.0)
     trajectory = simulate(setup.model, np.linspace(0.0, 600.0, 601))
