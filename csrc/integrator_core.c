@@ -8,6 +8,8 @@ enum { CSUN_BDF = 2, ONE_STEP = 2, TSTOP_RETURN = 1, ROOT_RETURN = 2, OUT_OF_MEM
 
 /* SUNDIALS gives up on a step after 7 failed error tests, too few where a state passes zero on its way to an instability. */
 enum { MOST_FAILURES = 30 };
+/* Steps so small that time stands still are no steps; at a finite escape SUNDIALS would take them for ever. */
+enum { MOST_STALLED = 10 };
 /* Newton's iterations end at this share of the local error allowed. SUNDIALS' 0.1 leaves so much noise in the error estimate that
  * OREGO, HIRES and ROBER take 25 to 45 % more steps for one digit less. */
 static const double NEWTON_SHARE = 0.01;
@@ -276,7 +278,7 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     if ((flag = s->CVodeInit(it->memory, cvode_slopes, *p->time, it->y)) || (flag = s->CVodeSetUserData(it->memory, it)) ||
         (flag = s->CVodeSVtolerances(it->memory, rtol, it->tolerance)) ||
         (flag = s->CVodeSetLinearSolver(it->memory, it->solver, it->matrix_stub)) || (flag = s->CVodeSetLinSysFn(it->memory, cvode_matrix)) ||
-        (flag = s->CVodeSetMaxErrTestFails(it->memory, MOST_FAILURES)) || (flag = s->CVodeSetMaxConvFails(it->memory, MOST_FAILURES)) ||
+        (flag = s->CVodeSetMaxHnilWarns(it->memory, -1)) || (flag = s->CVodeSetMaxErrTestFails(it->memory, MOST_FAILURES)) || (flag = s->CVodeSetMaxConvFails(it->memory, MOST_FAILURES)) ||
         (flag = s->CVodeSetNonlinConvCoef(it->memory, NEWTON_SHARE)))
         return flag;
     if (p->guards && ((flag = s->CVodeRootInit(it->memory, p->guard_count, cvode_guards)) || (flag = s->CVodeSetNoInactiveRootWarn(it->memory))))
@@ -361,10 +363,17 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
     sundials_table *s = &it->call;
     int implicit = it->problem.algebraic > 0, flag = 0, result = WANTS_PAUSE;
     size_t bytes = (size_t)it->size * sizeof(double);
+    int stalled = 0;
     for (int step = 0; step < most_steps; step++) {
+        double before = *t;
         flag = implicit ? s->IDASolve(it->memory, stop, t, it->y, it->yp, ONE_STEP) : s->CVode(it->memory, stop, it->y, t, ONE_STEP);
         if (flag < 0)
             break;
+        stalled = *t == before && flag == 0 ? stalled + 1 : 0;
+        if (stalled > MOST_STALLED) {
+            flag = STALLED;
+            break;
+        }
         /* an output exactly at an event or at the end belongs to what comes after it */
         int ends = flag == ROOT_RETURN || flag == TSTOP_RETURN;
         while (*done < count && (times[*done] < *t || (!ends && times[*done] == *t))) {

@@ -38,6 +38,7 @@ typedef void *handle; /* N_Vector, SUNMatrix, SUNLinearSolver, SUNContext and so
     F(CVodeSetMaxErrTestFails, int, (handle, int))                                                                                \
     F(CVodeSetMaxConvFails, int, (handle, int))                                                                                   \
     F(CVodeSetNonlinConvCoef, int, (handle, double))                                                                              \
+    F(CVodeSetMaxHnilWarns, int, (handle, int))                                                                                   \
     F(CVodeRootInit, int, (handle, int, int (*)(double, handle, double *, void *)))                                               \
     F(CVodeSetRootDirection, int, (handle, int *))                                                                                \
     F(CVodeSetNoInactiveRootWarn, int, (handle))                                                                                  \
@@ -117,7 +118,7 @@ typedef struct {
     integration_counts counts, before;
 } integrator;
 
-enum { REACHED_END = 0, FOUND_EVENT = 1, WANTS_PAUSE = 2 }; /* negative: SUNDIALS' own flags */
+enum { REACHED_END = 0, FOUND_EVENT = 1, WANTS_PAUSE = 2, STALLED = -1000 }; /* other negative ones: SUNDIALS' own flags */
 
 /* The problem must be filled in; 0 or a negative flag. */
 int integrator_open(integrator *it, const int *order, double rtol, const double *atol);

@@ -24,7 +24,7 @@ from scipy.sparse.linalg import splu
 from solvers.errors import FlowsheetError
 from solvers.system import DaeSystem
 
-REACHED_END, FOUND_EVENT, MOST_STEPS = 0, 1, 2
+REACHED_END, FOUND_EVENT, MOST_STEPS, STALLED = 0, 1, 2, -1000
 
 
 @cache

@@ -19,7 +19,7 @@ import numpy as np
 from solvers.declare import Direction
 from solvers.errors import NumericsError, UsageError
 from solvers.evaluation import Evaluation
-from solvers.integrator import FOUND_EVENT, MOST_STEPS, REACHED_END, Kernel, SegmentIntegrator
+from solvers.integrator import FOUND_EVENT, MOST_STEPS, REACHED_END, STALLED, Kernel, SegmentIntegrator
 from solvers.lower import lower
 from solvers.schedule import Schedule, make_schedule
 from solvers.start import StartProblem, Values, read_values
@@ -362,6 +362,7 @@ class _Run:
 
 _REASONS = {
     -2: "the tolerances are too tight",
+    STALLED: "the steps became so small that time stands still",
     -3: "the error test failed at the smallest step",
     -4: "the nonlinear equations of a step did not converge",
 }
