@@ -84,7 +84,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys, flowsheet.cli; flowsheet.cli.main(['--help']); print(sorted({'pyomo', 'casadi', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    heavy = "{'pyomo', 'casadi', 'matplotlib', 'numpy'}"
+    code = f"import sys, flowsheet.cli; flowsheet.cli.main(['--help']); print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
 
