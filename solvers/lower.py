@@ -269,6 +269,7 @@ def _assemble(frame: Frame) -> DaeSystem:
         resolved, results = ca.substitute_inplace([symbols], [ca.vertcat(*(e for _, _, e in plan.steps))], results, False)
         definitions = resolved[0].elements()
     kept, ode, start_residual, guards, conditions, changes, named = results
+    _check_conditions(frame, conditions, torn)
 
     expressions, owners = _named_expressions(frame, dict(zip(solved, definitions, strict=True)), torn, named)
     parameters = [slots[number].data for number in frame.constants] + [data for data, _ in reading.params]
@@ -308,6 +309,20 @@ def _assemble(frame: Frame) -> DaeSystem:
     )
     _check_start(system, frame)
     return system
+
+
+def _check_conditions(frame: Frame, conditions: ca.SX, torn: list[int]) -> None:
+    """Refuse a condition that changes within a segment: nobody would notice when."""
+    moving = ca.vertcat(frame.side([frame.reading.time_node]), frame.symbol(frame.states), frame.symbol(torn))
+    rows = ca.jacobian_sparsity(conditions, moving).row()
+    conditional = [event for event in frame.reading.events if event.when is not None]
+    if rows:
+        event = conditional[rows[0]]
+        raise UnsupportedModelError(
+            f"the condition (when) of event {event.name} of {event.block or 'the model'} depends on time or on variables that are computed",
+            names=[event.name],
+            hint="a condition is made of fixed Vars and Params; put what changes continuously into the guard",
+        )
 
 
 def _named_expressions(frame: Frame, defined: dict[int, ca.SX], torn: list[int], named: ca.SX) -> tuple[dict[str, ca.SX], dict[str, Any]]:

@@ -182,6 +182,13 @@ def test_transition_to_something_that_is_not_finite_is_told() -> None:
     assert error.value.trajectory.t[-1] == pytest.approx(0.4)
 
 
+def test_condition_that_changes_within_a_segment_is_refused() -> None:
+    model = decay()
+    model.bad = Event(guard=lambda m, t: m.y[t] - 0.5, when=lambda m, t: m.z[t] - 1)
+    with pytest.raises(UnsupportedModelError, match=r"when.*bad"):
+        lower(model)
+
+
 def test_transition_of_a_computed_variable_is_refused() -> None:
     model = decay()
     model.bad = Event(at=(0.5,), transition=lambda m, t: [(m.z[t], 1.0)])
