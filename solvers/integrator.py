@@ -17,10 +17,10 @@ from importlib import metadata
 import casadi as ca
 import numpy as np
 import sksundae  # noqa: F401  (loads the SUNDIALS libraries that the addresses below are taken from)
-from csrc._integrator import Integrator, sundials_names
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
+from csrc._integrator import Integrator, sundials_names
 from solvers.errors import FlowsheetError
 from solvers.system import DaeSystem
 

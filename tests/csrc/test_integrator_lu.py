@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from csrc._integrator import SparseFactors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csc_matrix, diags, eye
 from scipy.sparse import random as random_sparse
 from scipy.sparse.linalg import spsolve
+
+from csrc._integrator import SparseFactors
 
 
 def factors_of(matrix: csc_matrix, order: np.ndarray | None = None) -> SparseFactors:
