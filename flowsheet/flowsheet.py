@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pyomo.environ as pyo
@@ -151,6 +152,13 @@ class Flowsheet:
             )
 
 
+@cache
+def _taken_by_pyomo() -> frozenset[str]:
+    """Return the names that a Pyomo model keeps for itself."""
+    model = pyo.ConcreteModel()
+    return frozenset(dir(model)) | frozenset(vars(model))
+
+
 def _indices(variable: Any) -> set[tuple]:
     """Return the indices of a port's member without time."""
     return {tuple(index[1:]) if isinstance(index, tuple) else () for index in variable}
@@ -164,6 +172,6 @@ def name_complaint(name: str) -> str:
     """
     if not NAME.fullmatch(name):
         return f"the name cannot be used; allowed: {NAME_ALLOWED}"
-    if name in RESERVED or name in dir(pyo.ConcreteModel):
+    if name in RESERVED or name in _taken_by_pyomo():
         return "the name is reserved; allowed: another name"
     return ""

@@ -97,7 +97,7 @@ def test_streams_of_different_components_are_refused() -> None:
         flowsheet.connect("feed.outlet", "bin.inlet")
 
 
-@pytest.mark.parametrize("name", ["time", "balance", "clone", "1st", "a b", "a.b", "", "x" * 65, "ünit"])
+@pytest.mark.parametrize("name", ["time", "balance", "clone", "config", "doc", "statistics", "1st", "a b", "a.b", "", "x" * 65, "ünit"])
 def test_names_that_cannot_be_used(name: str) -> None:
     with pytest.raises(UsageError):
         Flowsheet(horizon=1.0, materials=MATERIALS).add(name, Sink)
