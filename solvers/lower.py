@@ -243,10 +243,9 @@ def _assemble(frame: Frame) -> DaeSystem:
     torn = [frame.unknowns[variable] for variable in plan.torn]
     derivative_slot = {state: number for number, state in frame.derivative_of.items()}
 
+    algebraic = set(frame.unknowns) - set(frame.states)
     fixed_at_start = [
-        number
-        for number, slot in enumerate(slots)
-        if slot.timed and slot.start.fixed and not slot.data.fixed and number not in frame.states and number in set(frame.unknowns)
+        number for number, slot in enumerate(slots) if number in algebraic and slot.timed and slot.start.fixed and not slot.data.fixed
     ]
     start_values = ca.SX.sym("start", len(fixed_at_start))
     start_residual = ca.vertcat(

@@ -147,7 +147,7 @@ class _Run:
             self._begin()
             for stop in self._stops():
                 self._advance(stop)
-            self._fill_until(self.end, inclusive=True)
+            self._fill_at(self.end)
         except SimulationError:
             raise
         except NumericsError as error:
@@ -171,11 +171,12 @@ class _Run:
     def _advance(self, stop: float) -> None:
         """Integrate to a known time, through all the events on the way, and let happen what is known for it."""
         while self.t < stop:
-            crossed = self._segment(stop)
+            earlier = self._beyond()
+            reported = self._segment(stop)
+            # a guard that is exactly zero where another event ends the segment has crossed without being reported
             before = self._beyond()
-            if crossed:
-                before[crossed] = True
-                self._happen(crossed, before)
+            before[reported] = True
+            self._happen(np.flatnonzero(before & ~earlier | self._among(reported)).tolist(), before)
         self._move_reference()
         before = self._beyond()
         self.schedule.apply(stop, self.u, self.slopes, everything=False)
@@ -188,7 +189,7 @@ class _Run:
     def _segment(self, stop: float) -> list[int]:
         """Integrate to ``stop`` or to the first event; return the events that happen there."""
         driver = self._driver()
-        self._fill_until(self.t, inclusive=True)
+        self._fill_at(self.t)
         y = np.concatenate([self.x if len(self.x) else [0.0], self.z])
         constants = self.kernel.constants(self.values.p, self.u, self.slopes, self.reference)
         flag = driver.restart(self.t, stop, y, constants, self.watch.directions)
@@ -223,10 +224,10 @@ class _Run:
             self.driver = SegmentIntegrator(self.kernel, self.t, y, LOCAL_SHARE * self.rtol, LOCAL_SHARE * atol)
         return self.driver
 
-    def _fill_until(self, t: float, inclusive: bool) -> None:
-        """Fill output times that have been reached with the present values (after any jump)."""
+    def _fill_at(self, t: float) -> None:
+        """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
         first = self.done
-        while self.done < len(self.times) and self.times[self.done] == t and inclusive:
+        if self.done < len(self.times) and self.times[self.done] == t:
             self.outputs[self.done] = np.concatenate([self.x if len(self.x) else [0.0], self.z])
             self.done += 1
         self._fill_inputs(first, self.done)
@@ -245,6 +246,11 @@ class _Run:
     def _beyond(self) -> np.ndarray:
         return self.watch.beyond(self)
 
+    def _among(self, numbers: list[int]) -> np.ndarray:
+        chosen = np.zeros(len(self.system.events), dtype=bool)
+        chosen[numbers] = True
+        return chosen
+
     def _happen(self, numbers: list[int], before: np.ndarray) -> None:
         """Let events happen at this instant, and those that their transitions or the start bring about."""
         waiting = list(numbers)
@@ -255,7 +261,7 @@ class _Run:
                 before[number] = True
             now = self._beyond()
             waiting = [number for number in range(len(now)) if now[number] and not before[number]]
-            before = now | (before & now)
+            before = now
             if not waiting:
                 return
         names = tuple(self.system.events[number].label for number in waiting)
