@@ -1,8 +1,9 @@
 """Equal error first, then time: how a problem is put to its peers.
 
 Each peer gets the loosest relative tolerance of a quarter-decade ladder at which its measured error is at or below the
-problem's target; the target, not a tolerance, is what peers have in common.  Then all peers run in turn, round after round in one process,
-and medians over rounds and medians of the paired ratios are reported.
+problem's target; the target, not a tolerance, is what peers have in common.  Then all peers run in turn, round after
+round in one process, and medians over rounds and medians of the paired ratios are reported.  Times are processor time of
+the one thread: what a clock on the wall shows on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -159,9 +160,9 @@ def compare(problem: Problem, *, rounds: int = 5, log: Callable[[str], None] = l
 
 
 def _calls_per_sample(call: Callable[[], Any]) -> int:
-    start = time.perf_counter()
+    start = time.process_time()
     call()
-    return max(1, math.ceil(SAMPLE_SECONDS / (time.perf_counter() - start)))
+    return max(1, math.ceil(SAMPLE_SECONDS / (time.process_time() - start)))
 
 
 def _round(tuned: Sequence[_Tuned], calls: Sequence[int]) -> list[float]:
@@ -169,14 +170,14 @@ def _round(tuned: Sequence[_Tuned], calls: Sequence[int]) -> list[float]:
 
 
 def seconds_per_call(call: Callable[[], Any], count: int) -> float:
-    """Return the mean time of ``count`` calls in s, with the garbage collector held back."""
+    """Return the mean processor time of ``count`` calls in s, with the garbage collector held back."""
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(count):
             call()
-        return (time.perf_counter() - start) / count
+        return (time.process_time() - start) / count
     finally:
         gc.enable()
 

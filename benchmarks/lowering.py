@@ -1,4 +1,4 @@
-"""What lowering costs beside building the model in Pyomo: 10,000 scalar equations."""
+"""What lowering costs beside building the model in Pyomo: 10,000 scalar equations, in processor time."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def measure(rounds: int = 5) -> LoweringFigures:
     builds, lowers, equations = [], [], 0
     for _ in range(rounds):
         gc.collect()
-        start = time.perf_counter()
+        start = time.process_time()
         model = build()
-        middle = time.perf_counter()
+        middle = time.process_time()
         system = lower(model)
-        lowers.append(time.perf_counter() - middle)
+        lowers.append(time.process_time() - middle)
         builds.append(middle - start)
         equations = len(system.states)
     ratio = statistics.median(late / early for late, early in zip(lowers, builds, strict=True))

@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         + ", ".join(f"{k} {v}" for k, v in about["versions"].items())
     )
     print(
-        f"medians of {given.rounds} rounds, peers in turn in one process; 'x ours' is the peer's time over that of simulate, pair by pair\n"
+        f"medians of {given.rounds} rounds, peers in turn in one process, processor time of one thread; 'x ours': peer over simulate, pair by pair\n"
     )
     rows: list[Row] = []
     for name in wanted:
