@@ -101,9 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{about['cpu']}, {about['cores']} cores, one thread; Python {about['python']}; "
         + ", ".join(f"{k} {v}" for k, v in about["versions"].items())
     )
-    print(
-        f"medians of {given.rounds} rounds, peers in turn in one process, processor time of one thread; 'x ours': peer over simulate, pair by pair\n"
-    )
+    print(f"medians of {given.rounds} rounds, peers in turn in one process; processor time of one thread")
+    print("'x ours': the peer's time over that of simulate, pair by pair\n")
     rows: list[Row] = []
     for name in wanted:
         if name in makers:
