@@ -134,7 +134,7 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
         trajectory = simulate(system, output_times(case.horizon, case.interval), inputs=profiles, rtol=case.rtol, atol=case.atol)
         kept = True
     except SimulationError as error:
-        if error.trajectory is not None and folder is not None:
+        if error.trajectory is not None and len(error.trajectory.t) and folder is not None:
             results = collect_results(case.resolved, model, error.trajectory, stopped_because=error.message)
             written = save_results(results, folder, seconds=error.trajectory.stats.seconds)
             write_report(written)

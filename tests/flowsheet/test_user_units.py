@@ -191,6 +191,16 @@ def test_failing_run_keeps_what_was_computed(tmp_path: Path, capsys: pytest.Capt
     assert (out / "report.html").exists()
 
 
+def test_run_that_fails_at_the_start_never_looks_like_a_good_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["run", case_with("failing", tmp_path, "margin = -0.5"), "--out", str(out)]) == 5
+    assert capsys.readouterr().err.startswith("error: ")
+    if out.exists():
+        results = open_results(out)
+        assert results.status.name == "INCOMPLETE"
+        assert list(results.t) == [0.0]
+
+
 def test_bug_in_a_unit_asks_for_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = case_with("broken", tmp_path)
     assert main(["check", path]) == 1
