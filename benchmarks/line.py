@@ -156,13 +156,13 @@ def chained_cvodes(chain: Chain) -> Callable[[float], Callable[[], Run]]:
     return prepare
 
 
-def chained_scipy(chain: Chain) -> Callable[[float], Callable[[], Run]]:
+def chained_scipy(chain: Chain, *, compiled: bool = True) -> Callable[[float], Callable[[], Run]]:
     """Return SciPy's BDF with compiled right-hand side and sparse Jacobian, one ``solve_ivp`` for each segment."""
     system = chain.system
     t, x, p = system.t, system.x, ca.vertcat(system.u, system.p)
     jacobian = ca.jacobian(system.ode, x)
-    rate = Compiled(ca.Function("f", [t, x, p], [system.ode]), compile_c=True)
-    slope = Compiled(ca.Function("J", [t, x, p], [jacobian]), compile_c=True)
+    rate = Compiled(ca.Function("f", [t, x, p], [system.ode]), compile_c=compiled)
+    slope = Compiled(ca.Function("J", [t, x, p], [jacobian]), compile_c=compiled)
     row, colind, n = np.array(jacobian.sparsity().row()), np.array(jacobian.sparsity().colind()), x.shape[0]
 
     def matrix(data: np.ndarray) -> Any:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import casadi as ca
 import numpy as np
 import pytest
+from pyomo.dae import ContinuousSet, DerivativeVar
+from pyomo.environ import ConcreteModel, Constraint, Var
 from scipy.integrate import solve_ivp
 
-from benchmarks import column, problems, report, suite
+from benchmarks import column, line, problems, report, suite
 from benchmarks.harness import Peer, PeerFailure, Problem, Row, Run, compare, rung, tune
 from benchmarks.peers import casadi_cvodes, ours, pyomo_simulator, scipy_bdf, segments_of
 from solvers import lower, simulate
+from solvers.declare import Direction, Event, Profile
 
 
 def pretender(factor: float, *, fails_above: float = 1.0) -> Callable[[float], Callable[[], Run]]:
@@ -177,3 +181,48 @@ def test_published_problems_are_the_same_for_every_peer() -> None:
 
 def test_segments_join_the_steps_of_all_inputs() -> None:
     assert segments_of({"a": {0.0: 1.0, 2.0: 5.0}, "b": {0.0: 7.0, 1.0: 8.0}}) == {0.0: [1.0, 7.0], 1.0: [1.0, 8.0], 2.0: [5.0, 8.0]}
+
+
+def refilled_hopper() -> ConcreteModel:
+    """Return a hopper that empties in proportion to its mass, refilled between two levels, with a feed that a profile changes."""
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 1000))
+    model.refill = Var(model.t, initialize=0.0)
+    model.feed = Var(model.t, initialize=0.0)
+    model.refill.fix(0.0)
+    model.feed.fix(0.0)
+    model.mass = Var(model.t, initialize=3.0)
+    model.mass_dot = DerivativeVar(model.mass, wrt=model.t)
+    model.balance = Constraint(model.t, rule=lambda m, t: m.mass_dot[t] == m.feed[t] + 0.5 * m.refill[t] - 0.01 * m.mass[t])
+    model.mass[0].fix(3.0)
+    model.low = Event(guard=lambda m, t: m.mass[t] - 1, direction=Direction.FALLING, transition=lambda m, t: [(m.refill[t], 1.0)])
+    model.full = Event(guard=lambda m, t: m.mass[t] - 4, direction=Direction.RISING, transition=lambda m, t: [(m.refill[t], 0.0)])
+    return model
+
+
+def test_chained_peers_go_through_the_same_events() -> None:
+    model, times = refilled_hopper(), np.linspace(0.0, 1000.0, 101)
+    profiles = {"feed": Profile((0.0, 333.3, 400.0), (0.0, 0.005, 0.0))}
+    tight = simulate(lower(model), times, inputs=profiles, rtol=1e-11, atol=1e-11)
+    assert len(tight.events) >= 8
+    chain = line.chain_of(tight, profiles)
+    reference = tight["mass"][:, None]
+    for peer in (line.chained_cvodes(chain), line.chained_scipy(chain, compiled=False)):
+        values = peer(1e-8)().values
+        assert values.shape == reference.shape
+        np.testing.assert_allclose(values, reference, rtol=1e-5)
+
+
+def test_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "figures.json"
+    assert report.main(["rober", "--rounds", "1", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "ROBER        simulate" in printed
+    peers = {row["peer"] for row in json.loads(file.read_text())["comparison"]}
+    assert peers >= {"simulate", "CasADi cvodes", "SciPy BDF", "pyomo Simulator"}
+
+
+def test_unknown_problem_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        report.main(["colum-25"])
+    assert "allowed: hires" in capsys.readouterr().err
