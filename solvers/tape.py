@@ -102,6 +102,11 @@ class Tape:
         self._level.append(level)
         return len(self._operation) - 1
 
+    @staticmethod
+    def code(name: str) -> int:
+        """Return the code of an operation."""
+        return _CODE[name]
+
     def apply(self, operation: int, first: int, second: int = -1) -> int:
         """Return the node of an operation, made if it is new."""
         key = (operation, first, second)
@@ -139,24 +144,63 @@ class Tape:
         numbers = np.fromiter(self._number_at, dtype=np.int64, count=len(self._number_at))
         position[np.array(self.symbols, dtype=np.int64)] = np.arange(len(self.symbols))
         position[numbers] = len(self.symbols) + np.arange(len(numbers))
-        pool = ca.vertcat(symbols, ca.SX(ca.DM(list(self._number_at.values()))))
+        pool = _Pool(ca.vertcat(symbols, ca.SX(ca.DM(list(self._number_at.values())))), count, int(level.max(initial=0)))
         order = np.lexsort((operation, level))
         order = order[level[order] > 0]
         groups = np.flatnonzero(np.diff(level[order] * len(_OPERATIONS) + operation[order])) + 1
-        chunks: list[ca.SX] = []
-        current, done = 0, pool.shape[0]
         for nodes in np.split(order, groups) if len(order) else ():
-            if level[nodes[0]] != current:
-                pool, chunks, current = ca.vertcat(pool, *chunks), [], level[nodes[0]]
             name = _OPERATIONS[operation[nodes[0]]]
-            left = pool[position[first[nodes]].tolist()]
-            if name in _UNARY:
-                chunks.append(ca.densify(_UNARY[name](left)))
-            else:
-                chunks.append(ca.densify(_BINARY[name](left, pool[position[second[nodes]].tolist()])))
-            position[nodes] = done + np.arange(len(nodes))
-            done += len(nodes)
-        return ca.vertcat(pool, *chunks), position
+            left = pool.take(position[first[nodes]])
+            result = _UNARY[name](left) if name in _UNARY else _BINARY[name](left, pool.take(position[second[nodes]]))
+            position[nodes] = pool.size + np.arange(len(nodes))
+            pool.add(ca.densify(result))
+        return pool.whole(), position
+
+
+class _Pool:
+    """A growing column of expressions; new ones gather apart, so that a deep tape does not copy the whole at each level."""
+
+    def __init__(self, start: ca.SX, count: int, levels: int) -> None:
+        self._old = start
+        self._recent: list[ca.SX] = []
+        self._recent_size = 0
+        self._most_recent = max(256, round(count / max(1, levels) ** 0.5))
+        self.size = start.shape[0]
+
+    def add(self, column: ca.SX) -> None:
+        """Append expressions."""
+        self._recent.append(column)
+        self._recent_size += column.shape[0]
+        self.size += column.shape[0]
+        if self._recent_size > self._most_recent:
+            self._old = self.whole()
+            self._recent, self._recent_size = [], 0
+
+    def whole(self) -> ca.SX:
+        """Return all expressions."""
+        return ca.vertcat(self._old, *self._recent)
+
+    def take(self, positions: np.ndarray) -> ca.SX:
+        """Return the expressions at positions, in their order."""
+        old_size = self._old.shape[0]
+        is_old = positions < old_size
+        if is_old.all():
+            return _rows(self._old, positions)
+        if len(self._recent) > 1:
+            self._recent = [ca.vertcat(*self._recent)]
+        recent = self._recent[0]
+        if not is_old.any():
+            return _rows(recent, positions - old_size)
+        both = ca.vertcat(_rows(self._old, positions[is_old]), _rows(recent, positions[~is_old] - old_size))
+        place = np.empty(len(positions), dtype=np.int64)
+        place[is_old] = np.arange(is_old.sum())
+        place[~is_old] = is_old.sum() + np.arange((~is_old).sum())
+        return _rows(both, place)
+
+
+def _rows(column: ca.SX, positions: np.ndarray) -> ca.SX:
+    """Return rows of a column; a choice from a single row would otherwise be a row."""
+    return ca.vec(column[positions.tolist()])
 
 
 def _write_sum(tape: Tape, expression: Any) -> int:

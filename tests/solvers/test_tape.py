@@ -176,3 +176,21 @@ def test_levels_are_played_in_order_whatever_the_size() -> None:
     model = model_with(0.4, 0.9)
     terms = [model.x * float(a) + model.y ** int(b) for a, b in zip(generator.normal(size=300), generator.integers(1, 5, 300), strict=True)]
     assert played(sum(terms), model) == pytest.approx(value(sum(terms)), rel=1e-12)
+
+
+def test_long_chain_costs_its_length() -> None:
+    """A chain of named expressions is one operation deep at each link; nothing is copied link by link."""
+    model = model_with(0.5, 0.25)
+    nodes: dict[int, int] = {}
+    tape = Tape(lambda thing: nodes[id(thing)])
+    nodes[id(model.x)], nodes[id(model.y)] = tape.symbol(), tape.symbol()
+    node = tape.write(model.x)
+    second = tape.write(model.y)
+    for k in range(3000):
+        node = tape.apply(tape.code("mul"), tape.apply(tape.code("add"), node, second), tape.number(0.5 + k % 2))
+    symbols = ca.SX.sym("s", 2)
+    pool, position = tape.play(symbols)
+    expected = 0.5
+    for k in range(3000):
+        expected = (expected + 0.25) * (0.5 + k % 2)
+    assert float(ca.Function("f", [symbols], [pool[int(position[node])]])([0.5, 0.25])) == pytest.approx(expected, rel=1e-12)
