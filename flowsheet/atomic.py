@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -14,15 +16,20 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``: written beside it under a temporary name, flushed to the disk, then renamed.
 
     Whatever happens meanwhile, a reader finds the old file or the new one. The temporary file is removed on failure;
-    only a killed process leaves it behind (a hidden file ending in ``.part``).
+    only a killed process leaves it behind (a hidden file ending in ``.part``), and the next writer removes it.
 
     Raises
     ------
     OutputError : the folder is missing or read-only, or the disk is full; what stood at ``path`` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        _write_and_rename(temporary, path, content)
+        _remove_abandoned(path)
+        temporary, descriptor = _open_locked(path)
+        try:
+            _write_and_rename(descriptor, temporary, path, content)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
@@ -30,18 +37,41 @@ def write_atomically(path: Path, content: bytes) -> None:
             names=[str(path)],
             hint="check free space and permissions, or write to another folder with --out",
         ) from error
-    finally:
+
+
+def _open_locked(path: Path) -> tuple[Path, int]:
+    """Make a temporary file beside ``path`` and lock it for as long as it is open: the sign that its writer lives."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            # some network file systems know no locks; nothing is ever removed there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        # somebody took it for abandoned before it was locked
+        os.close(descriptor)
 
 
-def _write_and_rename(temporary: Path, path: Path, content: bytes) -> None:
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files of ``path`` whose writers were killed: those that nobody holds a lock on."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
+    for other in [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name)]:
+        with suppress(OSError):
+            descriptor = os.open(other, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                other.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _write_and_rename(descriptor: int, temporary: Path, path: Path, content: bytes) -> None:
     with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+        os.fsync(descriptor)
+        os.replace(temporary, path)
     # the rename itself is only on the disk once the folder is
     folder = os.open(path.parent, os.O_RDONLY)
     try:

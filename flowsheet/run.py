@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,11 +16,11 @@ from flowsheet.case_load import apply_override, load_case
 from flowsheet.case_read import read_case
 from flowsheet.collect import collect_results
 from flowsheet.flowsheet import Flowsheet
+from flowsheet.folders import check_folder, made_folder, make_folder
 from flowsheet.report import write_report
 from flowsheet.results import Results
 from flowsheet.results_write import save_results
-from solvers import DaeSystem, SimulationError, lower, simulate
-from solvers.errors import OutputError
+from solvers import DaeSystem, SimulationError, Trajectory, lower, simulate
 
 
 class Phase(Enum):
@@ -122,84 +120,38 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
     if folder is not None:
         check_folder(folder, force=force)
     on_phase(Phase.BUILD)
-    flowsheet = build_flowsheet(case)
-    model = flowsheet.model
+    model = build_flowsheet(case).model
     on_phase(Phase.LOWER)
     system = lower(model)
-    created = None if folder is None else make_folder(folder)
-    on_phase(Phase.SIMULATE)
+    with nullcontext() if folder is None else made_folder(folder):
+        on_phase(Phase.SIMULATE)
+        trajectory, failure = _simulated(case, system)
+        results = collect_results(case.resolved, model, trajectory, stopped_because=failure.message if failure else "")
+        report = None if folder is None else _write(results, folder, trajectory.stats.seconds, on_phase)
+    if failure is not None:
+        if folder is not None:
+            failure.hint = "; ".join(filter(None, (failure.hint, f"what was computed, marked incomplete, is in {folder}")))
+        raise failure
+    return Outcome(results, report)
+
+
+def _simulated(case: Case, system: DaeSystem) -> tuple[Trajectory, SimulationError | None]:
+    """Return the trajectory, and the error that ended it early; an error before the first output point is raised."""
+    times = output_times(case.horizon, case.interval)
     profiles = {spec.variable: spec.profile for spec in case.profiles}
-    kept = False
     try:
-        trajectory = simulate(system, output_times(case.horizon, case.interval), inputs=profiles, rtol=case.rtol, atol=case.atol)
-        kept = True
+        return simulate(system, times, inputs=profiles, rtol=case.rtol, atol=case.atol), None
     except SimulationError as error:
-        if error.trajectory is not None and len(error.trajectory.t) and folder is not None:
-            results = collect_results(case.resolved, model, error.trajectory, stopped_because=error.message)
-            written = save_results(results, folder, seconds=error.trajectory.stats.seconds)
-            write_report(written)
-            kept = True
-            error.hint = "; ".join(filter(None, (error.hint, f"what was computed, marked incomplete, is in {folder}")))
-        raise
-    finally:
-        if not kept and created is not None:
-            shutil.rmtree(created, ignore_errors=True)
+        if error.trajectory is None or not len(error.trajectory.t):
+            raise
+        return error.trajectory, error
+
+
+def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) -> Path:
+    """Write results and report, and return the path of the report."""
     on_phase(Phase.WRITE)
-    results = collect_results(case.resolved, model, trajectory)
-    if folder is None:
-        return Outcome(results, None)
-    written = save_results(results, folder, seconds=trajectory.stats.seconds)
+    # another run that failed meanwhile may have taken away the empty folder that it had made
+    make_folder(folder)
+    written = save_results(results, folder, seconds=seconds)
     on_phase(Phase.REPORT)
-    return Outcome(results, write_report(written))
-
-
-def check_folder(folder: Path, *, force: bool) -> None:
-    """Refuse a folder for results that cannot be written to, or that holds something and is not to be replaced.
-
-    Raises
-    ------
-    OutputError : with the reason.
-    """
-    text = str(folder)
-    if "\0" in text:
-        raise OutputError("the output folder's name holds a NUL character")
-    try:
-        if folder.exists():
-            if not folder.is_dir():
-                raise OutputError(f"the output {text} is a file", names=[text], hint="name a folder")
-            if not force and any(folder.iterdir()):
-                raise OutputError(
-                    f"the output folder {text} exists and is not empty",
-                    names=[text],
-                    hint="--force replaces results, --out names another folder",
-                )
-            _probe(folder)
-        else:
-            parent = next(parent for parent in folder.absolute().parents if parent.exists())
-            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-                raise OutputError(f"the output folder {text} cannot be made: no permission to write in {parent}", names=[text])
-    except OSError as error:
-        raise OutputError(f"the output folder {text[:200]} cannot be used: {error.strerror}", names=[text[:200]]) from error
-
-
-def make_folder(folder: Path) -> Path | None:
-    """Make a folder for results, prove that it can be written to, and return its topmost new part (None if there was nothing to make).
-
-    Raises
-    ------
-    OutputError : it cannot be made or written to.
-    """
-    missing = [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _probe(folder)
-    except OSError as error:
-        raise OutputError(f"the output folder {folder} cannot be written to: {error.strerror}", names=[str(folder)]) from error
-    return missing[-1] if missing else None
-
-
-def _probe(folder: Path) -> None:
-    """Write a byte into a file that vanishes at once."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"x")
-        file.flush()
+    return write_report(written)

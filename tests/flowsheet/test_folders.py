@@ -1,0 +1,100 @@
+"""What runs leave in and around their output folders: nothing of theirs that is empty, everything that is another's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowsheet import open_results, run, run_case
+from flowsheet.atomic import write_atomically
+from flowsheet.folders import made_folder
+from solvers import SimulationError
+from solvers.errors import OutputError
+
+CASE = Path(__file__).parents[2] / "cases" / "cdc_line"
+SHORT = ("horizon=1 min", "output.interval=5 s")
+
+
+def test_a_failed_run_leaves_a_parallel_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "new" / "results" / "other"
+
+    def fail(*_: Any, **__: Any) -> None:
+        other.mkdir()
+        (other / "results.h5").write_bytes(b"theirs")
+        raise SimulationError("no start found")
+
+    monkeypatch.setattr(run, "simulate", fail)
+    with pytest.raises(SimulationError, match="no start found"):
+        run_case(CASE, tmp_path / "new" / "results" / "mine", SHORT)
+    assert (other / "results.h5").read_bytes() == b"theirs"
+    assert os.listdir(tmp_path / "new" / "results") == ["other"]
+
+
+def test_a_failed_run_leaves_what_another_put_into_its_folder(tmp_path: Path) -> None:
+    with made_folder(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "theirs").write_text("")
+    assert (tmp_path / "a" / "b" / "theirs").exists()
+
+
+def test_folders_that_were_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with made_folder(tmp_path / "a"):
+        pass
+    with made_folder(tmp_path / "a" / "b" / "c"):
+        pass
+    assert os.listdir(tmp_path) == ["a"]
+    assert os.listdir(tmp_path / "a") == []
+
+
+def test_results_stay_when_only_the_report_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(run, "write_report", fail)
+    with pytest.raises(OutputError, match="full"):
+        run_case(CASE, tmp_path / "out", SHORT)
+    assert open_results(tmp_path / "out").t[-1] == 60.0
+
+
+# --- temporary files ----------------------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flowsheet import atomic
+atomic.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+atomic.write_atomically(Path(sys.argv[1]), b"x")
+"""
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "results.h5"
+    subprocess.run([sys.executable, "-c", KILLED, str(target)], cwd=CASE.parents[1], check=False)
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".results.h5.")
+    for name in (".results.h5.backup.part", ".run.json.01234567.part", "results.h5.01234567.part"):
+        (tmp_path / name).write_text("somebody's own")
+    write_atomically(target, b"new")
+    assert sorted(os.listdir(tmp_path)) == [".results.h5.backup.part", ".run.json.01234567.part", "results.h5", "results.h5.01234567.part"]
+
+
+def test_what_a_living_run_writes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "results.h5"
+    rename = os.replace
+
+    def meet(source: Path, destination: Path) -> None:
+        # another run writes the same file while this one is about to rename its own
+        monkeypatch.setattr(os, "replace", rename)
+        write_atomically(target, b"theirs")
+        assert source.exists()
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "replace", meet)
+    write_atomically(target, b"mine")
+    assert target.read_bytes() == b"mine"
+    assert os.listdir(tmp_path) == ["results.h5"]
