@@ -10,7 +10,7 @@ A unit puts these objects on its block as plain attributes; :func:`solvers.lower
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
@@ -69,6 +69,8 @@ class Event:
     def __post_init__(self) -> None:
         if (self.guard is None) == (len(self.at) == 0):
             raise UsageError("an Event takes either a guard or known times, and not both", hint="give guard= or at=")
+        if not all(math.isfinite(time) for time in self.at):
+            raise UsageError(f"a known time of an Event is not finite (got {tuple(self.at)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Profile:
         object.__setattr__(self, "values", values)
 
 
-_NOMINALS = "nominal_values"
+NOMINALS = "nominal_values"
+"""Attribute of a block that holds the nominal values of its Vars."""
 
 
 def nominal(variable: Any, value: float) -> None:
@@ -112,12 +115,23 @@ def nominal(variable: Any, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"the nominal value of {variable.name} has to be positive and finite (got {value!r})")
     block = variable.parent_block()
-    if _NOMINALS not in block.__dict__:
-        setattr(block, _NOMINALS, ComponentMap())
-    getattr(block, _NOMINALS)[variable] = float(value)
+    if NOMINALS not in block.__dict__:
+        setattr(block, NOMINALS, ComponentMap())
+    getattr(block, NOMINALS)[variable] = float(value)
 
 
 def declared_nominal(variable: Any) -> float | None:
     """Return the nominal value declared for a Var component, or None."""
-    nominals = variable.parent_block().__dict__.get(_NOMINALS)
+    nominals = variable.parent_block().__dict__.get(NOMINALS)
     return None if nominals is None else nominals.get(variable)
+
+
+def declared_events(block: Any) -> Iterator[tuple[str, Event]]:
+    """Give the events that stand on a block as attributes, alone or in a list, tuple or dict, in the order of their making."""
+    for name, value in list(vars(block).items()):
+        if isinstance(value, Event):
+            yield name, value
+        elif isinstance(value, (list, tuple)):
+            yield from ((f"{name}[{number}]", item) for number, item in enumerate(value) if isinstance(item, Event))
+        elif isinstance(value, dict):
+            yield from ((f"{name}[{key}]", item) for key, item in value.items() if isinstance(item, Event))

@@ -13,15 +13,15 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
-from pyomo.environ import Suffix
 
 from solvers.errors import StructureError, UnsupportedModelError
+from solvers.explicit_time import verified_start_equations
 from solvers.misfit import listed, misfit_error
-from solvers.reader import Equation, Reader, Reading, strip_time
+from solvers.reader import Equation, Reader, Reading
 from solvers.structure import dulmage_mendelsohn, plan_elimination
-from solvers.system import DaeSystem, Fingerprint, LoweredEvent
+from solvers.system import DaeSystem, Fingerprint, LoweredEvent, var_input_courses
 from solvers.tape import deep_expressions
-from solvers.timeset import ParamOverTime, TimeDependenceError, added_time_point, find_time
+from solvers.timeset import added_time_point, find_time
 
 
 def lower(model: Any) -> DaeSystem:
@@ -58,8 +58,8 @@ class Frame:
 
     reading: Reading
     symbols: ca.SX
-    pool: ca.SX
-    position: np.ndarray
+    side: Callable[[list[int]], ca.SX]
+    """Gives the expressions of nodes as a column."""
     equations: tuple[Equation, ...]
     start_equations: tuple[Equation, ...]
     unknowns: tuple[int, ...]
@@ -72,10 +72,6 @@ class Frame:
     """Fixed slots without time."""
     incidence: ca.Sparsity
     input_profiles: Mapping[int, Mapping[float, float]]
-
-    def side(self, nodes: list[int]) -> ca.SX:
-        """Return the expressions of nodes as a column."""
-        return self.pool[self.position[nodes].tolist()] if nodes else ca.SX(0, 1)
 
     def symbol(self, slots: list[int] | tuple[int, ...]) -> ca.SX:
         """Return the symbols of slots as a column."""
@@ -102,16 +98,26 @@ class Frame:
         return self.side([equation.right for equation in self.equations])
 
 
+class _Columns:
+    """The played tape: expressions of nodes, as a column even where there is none or one."""
+
+    def __init__(self, pool: ca.SX, position: np.ndarray) -> None:
+        self._pool = pool
+        self._position = position
+
+    def __call__(self, nodes: list[int]) -> ca.SX:
+        return ca.vec(self._pool[self._position[nodes].tolist()]) if nodes else ca.SX(0, 1)
+
+
 def classify(reading: Reading) -> Frame:
     """Sort a model's scalars into states, unknowns, inputs and constants, and play the tape."""
     slots = reading.slots
     symbols = ca.SX.sym("s", len(reading.tape.symbols))
-    pool, position = reading.tape.play(symbols)
-    starts = _verified(reading, symbols, pool, position)
+    column = _Columns(*reading.tape.play(symbols))
+    starts = verified_start_equations(reading, column, symbols)
     profiles = _var_inputs(reading)
-    left = pool[position[[equation.left for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
-    right = pool[position[[equation.right for equation in reading.equations]].tolist()] if reading.equations else ca.SX(0, 1)
-    derivative_of = _derivatives_in_use(reading, left - right, starts, pool, position)
+    residual = column([equation.left for equation in reading.equations]) - column([equation.right for equation in reading.equations])
+    derivative_of = _derivatives_in_use(reading, residual, starts, column)
     states = list(dict.fromkeys(derivative_of.values()))
     is_state = set(states)
     derivatives = list(derivative_of)
@@ -136,15 +142,13 @@ def classify(reading: Reading) -> Frame:
         else:
             free.append(number)
     candidates = derivatives + free
-    candidate_symbols = pool[position[[slots[number].node for number in candidates]].tolist()] if candidates else ca.SX(0, 1)
-    incidence = ca.jacobian_sparsity(left - right, candidate_symbols)
+    incidence = ca.jacobian_sparsity(residual, column([slots[number].node for number in candidates]))
     used = np.diff(incidence.colind()) > 0
     keep = [column for column, number in enumerate(candidates) if used[column] or number in derivative_of]
     return Frame(
         reading=reading,
         symbols=symbols,
-        pool=pool,
-        position=position,
+        side=column,
         equations=tuple(reading.equations),
         start_equations=tuple(starts),
         unknowns=tuple(candidates[column] for column in keep),
@@ -157,7 +161,7 @@ def classify(reading: Reading) -> Frame:
     )
 
 
-def _derivatives_in_use(reading: Reading, residual: ca.SX, starts: list[Equation], pool: ca.SX, position: np.ndarray) -> dict[int, int]:
+def _derivatives_in_use(reading: Reading, residual: ca.SX, starts: list[Equation], column: Callable[[list[int]], ca.SX]) -> dict[int, int]:
     """Return the derivatives that equations use, with their states.
 
     A DerivativeVar over space has members at the boundary, where an algebraic equation stands instead: a variable is a
@@ -165,73 +169,31 @@ def _derivatives_in_use(reading: Reading, residual: ca.SX, starts: list[Equation
     """
     if not reading.derivative_of:
         return {}
-    begin = [(equation.left, equation.right) for equation in starts]
-    if begin:
-        one, two = (pool[position[list(column)].tolist()] for column in zip(*begin, strict=True))
-        residual = ca.vertcat(residual, one - two)
-    symbols = pool[position[[reading.slots[number].node for number in reading.derivative_of]].tolist()]
+    begin = column([equation.left for equation in starts]) - column([equation.right for equation in starts])
+    residual = ca.vertcat(residual, begin)
+    symbols = column([reading.slots[number].node for number in reading.derivative_of])
     used = np.diff(ca.jacobian_sparsity(residual, symbols).colind()) > 0
     return {number: state for (number, state), live in zip(reading.derivative_of.items(), used, strict=True) if live}
 
 
-def _verified(reading: Reading, symbols: ca.SX, pool: ca.SX, position: np.ndarray) -> list[Equation]:
-    """Check that symbolic time gives what stands in the model, and return all equations of the start.
-
-    Raises
-    ------
-    TimeDependenceError : an equation that stands in the model is not what its rule gives with time as a symbol.
-    """
-    starts = list(reading.start_equations)
-    if not reading.checks:
-        return starts
-
-    def difference(side: Callable[[tuple[Equation, Equation, float]], Equation]) -> ca.SX:
-        nodes = [(side(check).left, side(check).right) for check in reading.checks]
-        one, two = (pool[position[list(column)].tolist()] for column in zip(*nodes, strict=True))
-        return one - two
-
-    function = ca.Function("check", [symbols], [difference(lambda check: check[0]), difference(lambda check: check[1])])
-    generator = np.random.default_rng(0)
-    refuted = np.zeros(len(reading.checks), dtype=bool)
-    symbol_at = {node: number for number, node in enumerate(reading.tape.symbols)}
-    place = symbol_at[reading.time_node]
-    params = [(symbol_at[slot.node], slot.data) for slot in reading.slots if isinstance(slot.data, ParamOverTime)]
-    for time in sorted({pair[2] for pair in reading.checks}):
-        mine = np.array([pair[2] == time for pair in reading.checks])
-        for _ in range(3):
-            point = generator.uniform(0.2, 1.8, len(reading.tape.symbols))
-            point[place] = time
-            for symbol, param in params:
-                point[symbol] = param.value_at(time)
-            one, two = (np.asarray(value).ravel() for value in function(point))
-            close = np.isclose(one, two, rtol=1e-9, atol=1e-9, equal_nan=True)
-            refuted |= mine & ~close
-    for (symbolic, existing, time), wrong in zip(reading.checks, refuted, strict=True):
-        if not wrong:
-            continue
-        if time == reading.time.first:
-            starts.append(existing)
-        else:
-            raise TimeDependenceError(
-                f"{symbolic.source.name} is not what its rule gives when called again, so its course in time is not known",
-                names=[symbolic.source.name],
-                hint="let the rule depend on time by arithmetic only, or give values over time as a Profile to inputs=",
-            )
-    return starts
-
-
 def _var_inputs(reading: Reading) -> dict[int, dict[float, float]]:
     """Return the courses that ``var_input`` suffixes give, by slot."""
-    courses: dict[int, dict[float, float]] = {}
-    by_component: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for number, slot in enumerate(reading.slots):
-        by_component.setdefault(id(slot.component), []).append(number)
-    for suffix in reading.model.component_objects(Suffix, descend_into=True, active=True):
-        if suffix.local_name != "var_input":
-            continue
-        for component, course in suffix.items():
-            for number in by_component.get(id(component), []):
-                courses[number] = dict(course)
+        members.setdefault(id(slot.component), []).append(number)
+    courses: dict[int, dict[float, float]] = {}
+    for component, course in var_input_courses(reading.model):
+        numbers = members.get(id(component), [])
+        if not numbers:
+            datas = component.values() if component.is_indexed() else [component]
+            numbers = list(dict.fromkeys(reading.slot_of[id(data)] for data in datas if id(data) in reading.slot_of))
+        if not numbers:
+            raise UnsupportedModelError(
+                f"the suffix var_input names {component.name}, which is no variable of time that any equation uses",
+                names=[str(component.name)],
+            )
+        for number in numbers:
+            courses[number] = dict(course)
     return courses
 
 
@@ -257,7 +219,7 @@ def _assemble(frame: Frame) -> DaeSystem:
     guards = frame.side([event.guard for event in events if event.guard is not None])
     conditions = frame.side([event.when for event in events if event.when is not None])
     changes = frame.side([node for event in events for _, node in event.changes])
-    named = frame.side([node for *_, node in reading.expressions])
+    named = frame.side([node for _, node in reading.expressions])
     residual = frame.left - frame.right
     kept = residual[list(plan.torn_equations)] if plan.torn_equations else ca.SX(0, 1)
     state_slopes = frame.symbol([derivative_slot[state] for state in frame.states])
@@ -294,6 +256,10 @@ def _assemble(frame: Frame) -> DaeSystem:
         start_values=start_values,
         start_fixed=tuple(slots[number] for number in fixed_at_start),
         start_free=start_free,
+        start_equation_names=(
+            *(equation.name for equation in frame.start_equations),
+            *(str(slots[number].start.name) for number in fixed_at_start),
+        ),
         guards=ca.densify(guards),
         conditions=ca.densify(conditions),
         transition_values=ca.densify(changes),
@@ -306,7 +272,7 @@ def _assemble(frame: Frame) -> DaeSystem:
         _expressions=expressions,
         _owners=owners,
     )
-    _check_start(system, frame)
+    _check_start(system)
     return system
 
 
@@ -340,11 +306,11 @@ def _named_expressions(frame: Frame, defined: dict[int, ca.SX], torn: list[int],
             owners[name] = slot.data
     open_slots = [number for number in range(len(frame.reading.slots)) if number not in known]
     undetermined = np.asarray(ca.DM(ca.sum2(ca.DM(ca.jacobian_sparsity(named, frame.symbol(open_slots)), 1.0)))).ravel() > 0
-    for place_in_list, (data, rest, place, _) in enumerate(frame.reading.expressions):
+    for place_in_list, (data, _) in enumerate(frame.reading.expressions):
         if undetermined[place_in_list]:
             continue
         expression = elements[place_in_list]
-        name = strip_time(data, rest, place)
+        name = frame.reading.time.name(data)
         expressions[name] = expression
         owners[name] = data
     return expressions, owners
@@ -385,7 +351,7 @@ def _lowered_events(frame: Frame) -> tuple[LoweredEvent, ...]:
     return tuple(lowered)
 
 
-def _check_start(system: DaeSystem, frame: Frame) -> None:
+def _check_start(system: DaeSystem) -> None:
     """Refuse a start that leaves states open or says more than there is to be said."""
     free = list(system.start_free)
     equations = system.start_residual.shape[0]
@@ -405,18 +371,10 @@ def _check_start(system: DaeSystem, frame: Frame) -> None:
             hint="fix each at the first time, e.g. model.x[0].fix(1.0), or add an equation of the start",
         )
     if parts.surplus_equations:
-        names = [_start_name(frame, system, place) for place in parts.surplus_equations]
+        all_names = system.start_equation_names + system.equation_names
+        names = [all_names[place] for place in parts.surplus_equations]
         raise StructureError(
             f"the start is over-determined by {listed(names)}",
             names=names,
             hint="unfix a state at the first time, or drop one of the equations of the start",
         )
-
-
-def _start_name(frame: Frame, system: DaeSystem, place: int) -> str:
-    if place < len(frame.start_equations):
-        return frame.start_equations[place].name
-    place -= len(frame.start_equations)
-    if place < len(system.start_fixed):
-        return str(system.start_fixed[place].start.name)
-    return system.equation_names[place - len(system.start_fixed)]

@@ -16,12 +16,12 @@ from pyomo.core.base.param import ParamData
 from pyomo.core.base.units_container import _PyomoUnit
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.numvalue import NumericConstant
-from pyomo.core.expr.relational_expr import EqualityExpression
+from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression, RangedExpression
 from pyomo.dae import DerivativeVar
-from pyomo.environ import Constraint, Expression, Var
+from pyomo.environ import Constraint, Expression, Var, value
 from pyomo.network import Arc, Port
 
-from solvers.declare import Event
+from solvers.declare import Event, declared_events
 from solvers.errors import FlowsheetError, StructureError, UnsupportedModelError
 from solvers.tape import Tape
 from solvers.timeset import ParamOverTime, TimeDependenceError, TimePoint, TimeSet, time_of
@@ -46,38 +46,32 @@ class Equation:
 
 @dataclass(slots=True)
 class Slot:
-    """One scalar of the model that may change in time (or not: ``start is data``)."""
+    """One scalar of the model that may change in time (or not: ``start is data``); ``data`` is the one at the last time."""
 
     data: Any
     start: Any
     node: int
-    component: Any
-    rest: tuple[Any, ...]
-    place: int | None
+    time: TimeSet
+
+    @property
+    def component(self) -> Any:
+        """The component it is a member of."""
+        return self.data.parent_component()
 
     @property
     def timed(self) -> bool:
-        """Whether the scalar is indexed by time."""
+        """Whether the scalar is one of time."""
         return self.start is not self.data or isinstance(self.data, ParamOverTime)
 
     @property
     def name(self) -> str:
-        """The Pyomo name without the index of time."""
-        return strip_time(self.data, self.rest, self.place)
+        """The Pyomo name without time."""
+        return self.time.name(self.data)
 
-
-def strip_time(data: Any, rest: tuple[Any, ...], place: int | None) -> str:
-    """Return a component data's name without its time index."""
-    if place is None:
-        return str(data.name)
-    name = str(data.parent_component().name)
-    return f"{name}[{','.join(map(str, rest))}]" if rest else name
-
-
-def name_without_time(time: TimeSet, data: Any) -> str:
-    """Return a component data's name without its time index, wherever that stands."""
-    place = time.position(data.parent_component())
-    return strip_time(data, () if place is None else time.rest(data.index(), place), place)
+    def over_time(self) -> list[Any]:
+        """Return the scalar at all points of the time set."""
+        seat = self.time.seat(self.data)
+        return [self.data] if seat is None else [seat.at(point) for point in self.time.set]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +102,8 @@ class Reading:
     params: list[tuple[Any, int]] = field(default_factory=list)
     equations: list[Equation] = field(default_factory=list)
     start_equations: list[Equation] = field(default_factory=list)
-    expressions: list[tuple[Any, tuple[Any, ...], int, int]] = field(default_factory=list)
-    """Named Expressions indexed by time: data, index without time, place of time, node."""
+    expressions: list[tuple[Any, int]] = field(default_factory=list)
+    """Named Expressions of time: data and node."""
     events: list[EventReading] = field(default_factory=list)
     checks: list[tuple[Equation, Equation, float]] = field(default_factory=list)
     """Pairs that must agree at the given time: what a rule gave at the added point, and what stands in the model."""
@@ -126,7 +120,7 @@ class Reader:
         self._start: dict[int, int] = {}
         self._expressions: dict[tuple[int, bool], int] = {}
         self._param_nodes: dict[int, int] = {}
-        self._timed_params: dict[tuple[int, tuple[Any, ...]], int] = {}
+        self._timed_params: dict[tuple[int, Any], int] = {}
         self._at_start = False
         self._touched_start = False
 
@@ -140,7 +134,7 @@ class Reader:
                 self._read_constraint(constraint)
             for arc in block.component_data_objects(Arc, active=True, descend_into=False):
                 self._read_arc(arc)
-            for name, event in _declared_events(block):
+            for name, event in declared_events(block):
                 self._read_event(block, name, event)
         for block in self.reading.model.block_data_objects(active=True, descend_into=True):
             for component in block.component_objects(Expression, descend_into=False):
@@ -161,41 +155,26 @@ class Reader:
                     members = component._data
                     for index, data in members.items():
                         if index_time_is(index, place, time.last):
-                            rest = time.rest(index, place)
-                            self._add_slot(data, members[time.with_time(rest, place, time.first)], component, rest, place)
+                            self._add_slot(data, members[time.with_time(time.rest(index, place), place, time.first)])
                 elif twin is None:
                     for data in component.values():
-                        self._add_slot(data, data, component, (), None)
+                        self._add_slot(data, data)
                 elif twin is not block:
                     other = twin.component(component.local_name)
                     for index, data in component.items():
-                        self._add_slot(data, other[index], component, (), None)
+                        self._add_slot(data, other[index])
 
     def _twin_block(self, block: Any) -> Any:
         """Return None for a block outside time, the block at the first time for one at the last, itself for any other."""
-        time = self.reading.time
-        path: list[str] = []
-        current = block
-        while current is not None:
-            component = current.parent_component()
-            place = time.position(component) if component is not current and component.is_indexed() else None
-            if place is not None:
-                index = current.index()
-                if not index_time_is(index, place, time.last):
-                    return block
-                other = component[time.with_time(time.rest(index, place), place, time.first)]
-                for local in reversed(path):
-                    other = other.find_component(local)
-                return other
-            path.append(current.local_name)
-            current = current.parent_block()
-        return None
+        seat = self.reading.time.seat(block)
+        if seat is None:
+            return None
+        return seat.at(seat.time.first) if index_time_is(seat.index, seat.place, seat.time.last) else block
 
-    def _add_slot(self, data: Any, start: Any, component: Any, rest: tuple[Any, ...], place: int | None) -> None:
+    def _add_slot(self, data: Any, start: Any) -> None:
         node = self.tape.symbol()
-        slot = Slot(data, start, node, component, rest, place)
         number = len(self.reading.slots)
-        self.reading.slots.append(slot)
+        self.reading.slots.append(Slot(data, start, node, self.reading.time))
         self.reading.slot_of[id(data)] = self.reading.slot_of[id(start)] = number
         self._now[id(data)] = node
         self._start[id(start)] = node
@@ -220,16 +199,20 @@ class Reader:
     def _read_expressions(self, component: Any) -> None:
         """Write named Expressions, so that they can be asked for; one that cannot be written cannot be asked for."""
         time = self.reading.time
-        place = time.position(component)
-        if place is None or component.is_reference():
+        if component.is_reference():
             return
-        for index in [index for index in component._data if index_time_is(index, place, time.last)]:
-            data = component._data[index]
+        place = time.position(component)
+        if place is not None:
+            members = [component._data[index] for index in list(component._data) if index_time_is(index, place, time.last)]
+        else:
+            seat = time.seat(component)
+            members = list(component.values()) if seat is not None and index_time_is(seat.index, seat.place, time.last) else []
+        for data in members:
             try:
                 node = self._expression(data)
             except UnsupportedModelError:
                 continue
-            self.reading.expressions.append((data, time.rest(index, place), place, node))
+            self.reading.expressions.append((data, node))
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -238,14 +221,21 @@ class Reader:
         label = f"{owner}.{name}" if owner else name
 
         def write(rule: Any) -> int | None:
-            return None if rule is None else self.tape.write(rule(block, self.point))
+            if rule is None:
+                return None
+            expression = rule(block, self.point)
+            if isinstance(expression, _RELATIONS):
+                raise UnsupportedModelError("its guard or condition is a relation", hint="give a difference, such as level - limit")
+            return self.tape.write(expression)
 
         try:
             guard, when = write(event.guard), write(event.when)
-            changes = tuple(
-                (self._changed_slot(label, target), self.tape.write(value))
-                for target, value in (event.transition(block, self.point) if event.transition is not None else ())
-            )
+            pairs = [] if event.transition is None else list(event.transition(block, self.point) or ())
+            if any(not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in pairs):
+                raise UnsupportedModelError("its transition gives no pairs", hint="return a list of pairs (variable[t], value)")
+            changes = tuple((self._changed_slot(label, target), self.tape.write(new)) for target, new in pairs)
+            if len({number for number, _ in changes}) != len(changes):
+                raise UnsupportedModelError("its transition sets a variable twice")
         except FlowsheetError as error:
             raise type(error)(f"event {label}: {error.message}", names=[label, *error.names], hint=error.hint) from None
         self.reading.events.append(EventReading(name, owner, event, guard, when, changes))
@@ -271,8 +261,7 @@ class Reader:
         if isinstance(thing, TimePoint):
             return self.reading.time_node
         if isinstance(thing, ParamOverTime):
-            place = self.reading.time.position(thing.parent_component())
-            return self._param_over_time(thing.parent_component(), place or 0, self.reading.time.rest(thing.index(), place or 0))
+            return self._param_over_time(thing.parent_component(), thing.index())
         if isinstance(thing, NamedExpressionData):
             return self._expression(thing)
         if isinstance(thing, ParamData):
@@ -297,22 +286,21 @@ class Reader:
             return self.tape.number(data.value)
         place = time.position(component)
         if place is not None:
-            return self._param_over_time(component, place, time.rest(data.index(), place))
+            return self._param_over_time(component, time.with_time(time.rest(data.index(), place), place, time.last))
         node = self._param_nodes.get(id(data))
         if node is None:
             node = self._param_nodes[id(data)] = self.tape.symbol()
             self.reading.params.append((data, node))
         return node
 
-    def _param_over_time(self, component: Any, place: int, rest: tuple[Any, ...]) -> int:
+    def _param_over_time(self, component: Any, index: Any) -> int:
         """Return the node of a Param over time, which is an input."""
-        key = (id(component), rest)
+        key = (id(component), index)
         node = self._timed_params.get(key)
         if node is None:
-            reading = self.reading
-            data = ParamOverTime(component, reading.time, place, rest)
+            data = ParamOverTime(component, index)
             node = self._timed_params[key] = self.tape.symbol()
-            reading.slots.append(Slot(data, data, node, component, rest, place))
+            self.reading.slots.append(Slot(data, data, node, self.reading.time))
         return node
 
     def _expression(self, data: Any) -> int:
@@ -330,14 +318,18 @@ class Reader:
         if place is None or component._rule is None:
             return node
         index = data.index()
+        start = component._data.get(time.with_time(time.rest(index, place), place, time.first))
         try:
-            again = self.tape.write(component._rule(component.parent_block(), self._at_point(index, place)))
+            made = component._rule(component.parent_block(), self._at_point(index, place))
+            if made is None:
+                return self._replaced_expression(data, node, start)
+            again = self.tape.write(made)
         except TimeDependenceError as error:
             raise TimeDependenceError(f"{data.name}: {error.message}", names=[data.name], hint=error.hint) from None
         except _RULE_FAILURES as failure:
             raise self._frozen(data, failure) from failure
         if again != node and self.tape.write(component._rule(component.parent_block(), index)) != node:
-            return self._replaced_expression(data, node, component._data.get(time.with_time(time.rest(index, place), place, time.first)))
+            return self._replaced_expression(data, node, start)
         if again != node:
             self.reading.checks.append(
                 (Equation(again, self.tape.number(0.0), data), Equation(node, self.tape.number(0.0), data), time.last)
@@ -394,7 +386,7 @@ class Reader:
                 reading.start_equations.append(self._pair(data, at_start=True))
 
     def _pair(self, data: Any, at_start: bool = False) -> Equation:
-        left, right = data.expr.args
+        left, right = _sides(data.expr) or (data.body, data.lower)
         return self._write(left, right, data, at_start)
 
     def _write(self, left: Any, right: Any, source: Any, at_start: bool = False) -> Equation:
@@ -420,8 +412,8 @@ class Reader:
             raise TimeDependenceError(f"{data.name}: {error.message}", names=[data.name], hint=error.hint) from None
         except _RULE_FAILURES as failure:
             raise self._frozen(data, failure) from failure
-        sides = again.args if isinstance(again, EqualityExpression) else again
-        if not isinstance(sides, tuple) or len(sides) != 2:
+        sides = _sides(again)
+        if sides is None:
             raise TimeDependenceError(f"{data.name} is an equation at {time.last:g} but not at other times", names=[data.name])
         symbolic = self._write(*sides, data)
         if (symbolic.left, symbolic.right) != (now.left, now.right):
@@ -439,8 +431,8 @@ class Reader:
         """Whether a constraint was given by hand since its rule was called: then what stands in the model holds, not the rule."""
         component = data.parent_component()
         existing = component.rule(component.parent_block(), data.index())
-        sides = existing.args if isinstance(existing, EqualityExpression) else existing
-        if not isinstance(sides, tuple) or len(sides) != 2:
+        sides = _sides(existing)
+        if sides is None:
             return True
         made = self._write(*sides, data)
         return (made.left, made.right) != (now.left, now.right)
@@ -501,23 +493,25 @@ class Reader:
             self.reading.equations.append(Equation(equation.left, equation.right, arc, label))
 
 
-def _declared_events(block: Any) -> Iterator[tuple[str, Event]]:
-    """Give the events that stand on a block as attributes, alone or in a list, tuple or dict, in the order of their making."""
-    for name, value in list(vars(block).items()):
-        if isinstance(value, Event):
-            yield name, value
-        elif isinstance(value, (list, tuple)):
-            yield from ((f"{name}[{number}]", item) for number, item in enumerate(value) if isinstance(item, Event))
-        elif isinstance(value, dict):
-            yield from ((f"{name}[{key}]", item) for key, item in value.items() if isinstance(item, Event))
-
-
 def _is_active(block: Any) -> bool:
     while block is not None:
         if not block.active:
             return False
         block = block.parent_block()
     return True
+
+
+def _sides(expression: Any) -> tuple[Any, Any] | None:
+    """Return the two sides of what a rule may give for an equation, or None if it is none."""
+    parts = expression if isinstance(expression, (tuple, list)) else expression.args if isinstance(expression, _RELATIONS) else ()
+    if len(parts) == 2 and not isinstance(expression, InequalityExpression):
+        return parts[0], parts[1]
+    if len(parts) == 3 and value(parts[0], exception=False) == value(parts[2], exception=False) is not None:
+        return parts[1], parts[0]
+    return None
+
+
+_RELATIONS = (EqualityExpression, InequalityExpression, RangedExpression)
 
 
 def _stands(data: Any) -> bool:

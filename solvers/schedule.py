@@ -13,7 +13,6 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 
 from solvers.declare import Interpolation, Profile
 from solvers.errors import UsageError
-from solvers.reader import name_without_time
 from solvers.system import DaeSystem
 
 
@@ -122,7 +121,7 @@ def _names(
 
 def _names_of_component(system: DaeSystem, key: Any) -> list[str]:
     datas = list(key) if isinstance(key, IndexedComponent_slice) else list(key.values()) if key.is_indexed() else [key]
-    return list(dict.fromkeys(name_without_time(system.time, data) for data in datas))
+    return list(dict.fromkeys(system.time.name(data) for data in datas))
 
 
 def _names_at(system: DaeSystem) -> tuple[dict[str, int], dict[str, int], dict[str, list[str]]]:

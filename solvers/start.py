@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import casadi as ca
 import numpy as np
 from pyomo.environ import value as value_of
 from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import lsmr, splu
 
 from solvers.errors import NumericsError, StructureError, UnsupportedModelError
 from solvers.misfit import listed
@@ -45,8 +45,8 @@ def read_values(system: DaeSystem, given_inputs: Sequence[int] = ()) -> Values:
     u = np.zeros(len(system.inputs))
     for place, slot in enumerate(system.inputs):
         if place not in given:
-            u[place] = _input_value(system, slot)
-    p = np.array([_parameter_value(system, data) for data in system.parameters])
+            u[place] = _input_value(slot)
+    p = np.array([_value(data) for data in system.parameters])
     free = set(system.start_free)
     x = np.array([_guess(slot.start) if place in free else _value(slot.start) for place, slot in enumerate(system.states)])
     z = np.array([_guess(slot.start) for slot in system.algebraics])
@@ -68,44 +68,28 @@ def _guess(data: Any) -> float:
     return float(value) if value is not None and np.isfinite(value) else 0.0
 
 
-def _across_time(system: DaeSystem, data: Any) -> set[float]:
-    component, time = data.parent_component(), system.time
-    place = time.position(component)
-    if place is None:
-        return {_value(data)}
-    rest = time.rest(data.index(), place)
-    return {_value(component[time.with_time(rest, place, point)]) for point in time.set}
-
-
-def _input_value(system: DaeSystem, slot: Slot) -> float:
-    if isinstance(slot.data, ParamOverTime):
-        return _one(slot, {slot.data.value_at(point) for point in system.time.set})
-    if slot.place is not None and any(
-        not slot.component[system.time.with_time(slot.rest, slot.place, point)].fixed for point in system.time.set
-    ):
+def _input_value(slot: Slot) -> float:
+    members = slot.over_time()
+    if not isinstance(slot.data, ParamOverTime) and not all(member.fixed for member in members):
         raise UnsupportedModelError(
             f"{slot.name} is fixed at some times only", names=[slot.name], hint="fix it at all times, or give a Profile to inputs="
         )
-    return _one(slot, _across_time(system, slot.data) | {_value(slot.start)})
-
-
-def _parameter_value(system: DaeSystem, data: Any) -> float:
-    return _one(data, _across_time(system, data))
-
-
-def _one(owner: Any, values: set[float]) -> float:
+    values = {_value(member) for member in members}
     if len(values) > 1:
-        name = str(owner.name)  # asked for here only: Pyomo takes some time over a name
         raise UnsupportedModelError(
-            f"{name} has different values at different times ({', '.join(f'{value:g}' for value in sorted(values)[:4])})",
-            names=[name],
+            f"{slot.name} has different values at different times ({', '.join(f'{value:g}' for value in sorted(values)[:4])})",
+            names=[slot.name],
             hint="give its course as a Profile to inputs=; between the points nobody could know it otherwise",
         )
     return values.pop()
 
 
 class StartProblem:
-    """``0 = residual(unknowns)`` for the algebraic variables, and at the very start for states without a fixed value."""
+    """``0 = residual(unknowns)`` for the algebraic variables, and at the very start for states without a fixed value.
+
+    Newton's method with step halving. Where the Jacobian is singular on the way, a least-squares step is taken; whether the
+    equations determine their unknowns is judged at the solution.
+    """
 
     def __init__(self, system: DaeSystem, at_start: bool) -> None:
         self.system = system
@@ -115,66 +99,75 @@ class StartProblem:
         arguments = [system.t, system.x, system.z, system.u, system.p, system.start_values]
         self.size = unknowns.shape[0]
         self._function = ca.Function("start", arguments, [residual, ca.jacobian(residual, unknowns)]) if self.size else None
-        scale = [system.nominals[place] for place in self.free]
-        self._scale = np.array(scale + [1.0] * len(system.algebraics))
+        self._scale = np.concatenate([system.nominals[self.free], system.algebraic_nominals])
+        self._equations = (system.start_equation_names if at_start else ()) + system.equation_names
+        self._judges_rank = at_start
 
     def solve(self, t: float, x: np.ndarray, z: np.ndarray, u: np.ndarray, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """Return (x, z) that satisfy the equations, by Newton's method with step halving from the given guess.
+        """Return (x, z) that satisfy the equations, from the given guess.
 
         Raises
         ------
-        NumericsError : no convergence, or a singular Jacobian; the worst equation and its variables are named.
+        NumericsError : no convergence; the worst equation and the unknowns are named.
+        StructureError : at the start, the equations do not determine their unknowns there.
         """
         x, z = x.copy(), z.copy()
         function = self._function
         if function is None:
             return x, z
         count = len(self.free)
+        unknowns = np.concatenate([x[self.free], z])
 
-        def put(unknowns: np.ndarray) -> None:
-            x[self.free] = unknowns[:count]
-            z[:] = unknowns[count:]
-
-        def evaluate() -> tuple[np.ndarray, csc_matrix]:
+        def evaluate(point: np.ndarray) -> tuple[np.ndarray, csc_matrix]:
+            x[self.free], z[:] = point[:count], point[count:]
             residual, jacobian = function(t, x, z, u, values.p, values.start)
             return np.asarray(residual).ravel(), jacobian.sparse().tocsc()
 
-        unknowns = np.concatenate([x[self.free], z])
-        residual, jacobian = evaluate()
-        for _ in range(60):
-            if not np.isfinite(residual).all():
-                raise self._failure(t, residual, "an equation is not finite at the start values")
-            step = self._step(t, jacobian, residual)
-            factor, size = 1.0, np.linalg.norm(residual)
-            while True:
-                put(unknowns + factor * step)
-                residual, jacobian = evaluate()
-                if np.isfinite(residual).all() and np.linalg.norm(residual) <= (1 - 1e-4 * factor) * size + 1e-14 * self.size:
-                    break
-                factor /= 2
-                if factor < 1e-10:
-                    break
-            unknowns = unknowns + factor * step
-            if np.max(np.abs(step) / (np.abs(unknowns) + self._scale)) < 1e-12 or (factor == 1.0 and not residual.any()):
-                return x, z
-            if factor < 1e-10:
-                if np.max(np.abs(step) / (np.abs(unknowns) + self._scale)) < 1e-8:
+        with np.errstate(all="ignore"):
+            residual, jacobian = evaluate(unknowns)
+            for _ in range(100):
+                if not np.isfinite(residual).all() or not np.isfinite(jacobian.data).all():
+                    raise self._failure(t, residual, "an equation is not finite at the start values")
+                step = self._step(jacobian, residual)
+                unknowns, residual, jacobian, stalled = _halved(evaluate, unknowns, step, residual, jacobian)
+                solved = (np.abs(residual) <= 1e-13 * (abs(jacobian) @ (np.abs(unknowns) + self._scale))).all()
+                if solved and (stalled or (np.abs(step) <= 1e-11 * (np.abs(unknowns) + self._scale)).all()):
+                    if self._judges_rank:
+                        self._judge_rank(t, jacobian)
+                    evaluate(unknowns)
                     return x, z
-                break
+                if stalled:
+                    break
         raise self._failure(t, residual, "the algebraic equations found no solution")
 
-    def _step(self, t: float, jacobian: csc_matrix, residual: np.ndarray) -> np.ndarray:
+    def _step(self, jacobian: csc_matrix, residual: np.ndarray) -> np.ndarray:
+        scaled = csc_matrix(jacobian.multiply(self._scale[None, :]))
         try:
-            step = splu(jacobian).solve(-residual)
+            step = splu(scaled).solve(-residual)
         except RuntimeError:
             step = np.full(self.size, np.nan)
-        if np.isfinite(step).all() and _condition(jacobian) < 1e14:
-            return step
+        if not np.isfinite(step).all():
+            step = lsmr(scaled, -residual)[0]
+        return step * self._scale
+
+    def _judge_rank(self, t: float, jacobian: csc_matrix) -> None:
+        """Refuse equations that are structurally regular and yet do not determine their unknowns."""
+        scaled = csc_matrix(jacobian.multiply(self._scale[None, :]))
+        rows = np.maximum(abs(scaled).max(axis=1).toarray().ravel(), 1e-300)
+        scaled = csc_matrix(scaled.multiply(1.0 / rows[:, None]))
+        names = self._names()
         if self.size <= 400:
-            _, _, right = np.linalg.svd(jacobian.toarray())
-            names = [name for name, weight in zip(self._names(), np.abs(right[-1]), strict=True) if weight > 0.1]
+            _, singular, right = np.linalg.svd(scaled.toarray())
+            if singular[-1] > 1e-14 * singular[0]:
+                return
+            names = [name for name, weight in zip(names, np.abs(right[-1]), strict=True) if weight > 0.1]
         else:
-            names = self._names()
+            try:
+                diagonal = np.abs(splu(scaled).U.diagonal())
+            except RuntimeError:
+                diagonal = np.zeros(1)
+            if diagonal.min() > 1e-14 * diagonal.max():
+                return
         raise StructureError(
             f"the algebraic equations are singular at t = {t:g}: they do not determine {listed(names)}",
             names=names,
@@ -185,22 +178,29 @@ class StartProblem:
         return [self.system.states[place].name for place in self.free] + [slot.name for slot in self.system.algebraics]
 
     def _failure(self, t: float, residual: np.ndarray, what: str) -> NumericsError:
-        offset = len(residual) - len(self.system.equation_names)
         sizes = np.where(np.isfinite(residual), np.abs(residual), np.inf)
         worst = int(np.argmax(sizes))
-        equation = self.system.equation_names[worst - offset] if worst >= offset else f"equation {worst + 1} of the start"
+        names = self._names()
         return NumericsError(
-            f"{what} at t = {t:g}; largest residual {sizes[worst]:.3g} in {equation}",
-            names=[equation, *self._names()[:5]],
-            hint=f"better start values for {listed(self._names(), 5)} may help; check that a solution exists",
+            f"{what} at t = {t:g}; largest residual {sizes[worst]:.3g} in {self._equations[worst]}",
+            names=[self._equations[worst], *names[:5]],
+            hint=f"better start values for {listed(names, 5)} may help; check that a solution exists",
         )
 
 
-def _condition(jacobian: csc_matrix) -> float:
-    """Condition number after scaling of rows; an estimate for large systems."""
-    size = np.maximum(abs(jacobian).max(axis=1).toarray().ravel(), 1e-300)
-    scaled = csc_matrix(jacobian.multiply(1.0 / size[:, None]))
-    if scaled.shape[0] <= 400:
-        return float(np.linalg.cond(scaled.toarray()))
-    diagonal = np.abs(splu(scaled).U.diagonal())
-    return float(diagonal.max() / max(diagonal.min(), 1e-300))
+def _halved(
+    evaluate: Callable[[np.ndarray], tuple[np.ndarray, csc_matrix]],
+    unknowns: np.ndarray,
+    step: np.ndarray,
+    residual: np.ndarray,
+    jacobian: csc_matrix,
+) -> tuple[np.ndarray, np.ndarray, csc_matrix, bool]:
+    """Take as much of a step as makes the residual smaller; the last value says that nothing did."""
+    size, factor = np.linalg.norm(residual), 1.0
+    while factor > 1e-10:
+        point = unknowns + factor * step
+        new_residual, new_jacobian = evaluate(point)
+        if np.isfinite(new_residual).all() and np.linalg.norm(new_residual) <= (1 - 1e-4 * factor) * size:
+            return point, new_residual, new_jacobian, False
+        factor /= 2
+    return unknowns, residual, jacobian, True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +12,10 @@ from typing import Any
 import casadi as ca
 import numpy as np
 from pyomo.dae import DerivativeVar
-from pyomo.environ import Constraint, Expression, Var
+from pyomo.environ import Constraint, Expression, Suffix, Var
 from pyomo.network import Arc
 
-from solvers.declare import Event, declared_nominal
+from solvers.declare import NOMINALS, Event, declared_events, declared_nominal
 from solvers.errors import UsageError
 from solvers.reader import Slot
 from solvers.timeset import TimeSet
@@ -72,6 +73,8 @@ class DaeSystem:
     """Slots fixed at the first time only; their values enter ``start_values`` in this order."""
     start_free: tuple[int, ...]
     """States that are not fixed at the first time and follow from the equations of the start."""
+    start_equation_names: tuple[str, ...]
+    """Names of the equations of the start, in the order of ``start_residual``."""
     guards: ca.SX
     conditions: ca.SX
     transition_values: ca.SX
@@ -133,6 +136,11 @@ class DaeSystem:
         return np.array([_nominal(slot) for slot in self.states])
 
     @cached_property
+    def algebraic_nominals(self) -> np.ndarray:
+        """Typical magnitude of each algebraic variable, found in the same way."""
+        return np.array([_nominal(slot) for slot in self.algebraics])
+
+    @cached_property
     def jacobian(self) -> ca.Function:
         """Sparse d(ode)/dx, d(ode)/dz, d(algebraic)/dx, d(algebraic)/dz as one function of (t, x, z, u, p)."""
         blocks = [ca.jacobian(f, v) for f in (self.ode, self.algebraic) for v in (self.x, self.z)]
@@ -157,9 +165,13 @@ def _nominal(slot: Slot) -> float:
     if declared is not None:
         return declared
     lower, upper = slot.data.lb, slot.data.ub
-    if lower is not None and upper is not None and max(abs(lower), abs(upper)) > 0:
+    if lower is not None and upper is not None and 0 < max(abs(lower), abs(upper)) < LARGEST_BOUND:
         return float(max(abs(lower), abs(upper)))
     return 1.0
+
+
+LARGEST_BOUND = 1e10
+"""A bound as large as this says nothing of a variable's size."""
 
 
 class Fingerprint:
@@ -176,6 +188,12 @@ class Fingerprint:
 
 def _marks(model: Any) -> list[Any]:
     marks: list[Any] = []
+    for block in model.block_data_objects(active=None, descend_into=True):
+        for kind in (Var, DerivativeVar):
+            for variable in block.component_objects(kind, descend_into=False):
+                if not variable.is_reference():
+                    marks += [data.fixed for data in variable._data.values()]
+        marks += block.__dict__.get(NOMINALS, {}).values()
     for block in model.block_data_objects(active=True, descend_into=True):
         marks.append(block)
         for constraint in block.component_objects(Constraint, descend_into=False):
@@ -184,10 +202,18 @@ def _marks(model: Any) -> list[Any]:
         for expression in block.component_objects(Expression, descend_into=False):
             if not expression.is_reference():
                 marks += [data.expr for data in expression._data.values()]
-        for kind in (Var, DerivativeVar):
-            for variable in block.component_objects(kind, descend_into=False):
-                if not variable.is_reference():
-                    marks += [data.fixed for data in variable._data.values()]
         marks += [(arc if arc.active else None) for arc in block.component_data_objects(Arc, descend_into=False)]
-        marks += [value for value in vars(block).values() if isinstance(value, Event)]
+        marks += [event for _, event in declared_events(block)]
+    for component, course in var_input_courses(model):
+        marks += (component, *course.keys(), *course.values())
     return marks
+
+
+def var_input_courses(model: Any) -> list[tuple[Any, dict[float, float]]]:
+    """Return what the ``var_input`` suffixes of pyomo.dae say: component and values by time."""
+    courses = []
+    for suffix in model.component_objects(Suffix, descend_into=True, active=True):
+        if suffix.local_name == "var_input":
+            for component, course in suffix.items():
+                courses.append((component, dict(course) if isinstance(course, Mapping) else {-math.inf: course}))
+    return courses

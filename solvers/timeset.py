@@ -14,7 +14,7 @@ from typing import Any
 from pyomo.core.base.block import Block
 from pyomo.core.expr.numvalue import NumericValue
 from pyomo.dae import ContinuousSet, DerivativeVar
-from pyomo.environ import Expression, Param, Var, value
+from pyomo.environ import Expression, Param, Var
 
 from solvers.errors import UnsupportedModelError
 
@@ -23,7 +23,36 @@ class TimeDependenceError(UnsupportedModelError):
     """A rule depends on time in a way that cannot be carried into the equations."""
 
 
-class TimePoint(NumericValue):
+class _Symbol(NumericValue):
+    """Something that Pyomo's expressions take for a variable."""
+
+    __slots__ = ()
+
+    def is_potentially_variable(self) -> bool:
+        """It may vary."""
+        return True
+
+    def is_fixed(self) -> bool:
+        """Its value is not known before a run."""
+        return False
+
+    def is_constant(self) -> bool:
+        """It is not constant."""
+        return False
+
+    def is_numeric_type(self) -> bool:
+        """It is a number."""
+        return True
+
+    def to_string(self, *_: Any, **__: Any) -> str:
+        """Return its name."""
+        return str(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class TimePoint(_Symbol):
     """A point of time that indexes like a number and calculates like a symbol."""
 
     __slots__ = ("first", "last", "value")
@@ -65,28 +94,39 @@ class TimePoint(NumericValue):
 
     __float__ = __int__ = __bool__ = __round__ = __floor__ = __ceil__ = _frozen
 
-    def is_potentially_variable(self) -> bool:
-        """Time varies."""
-        return True
-
-    def is_fixed(self) -> bool:
-        """Time is not fixed."""
-        return False
-
-    def is_constant(self) -> bool:
-        """Time is not constant."""
-        return False
-
-    def is_numeric_type(self) -> bool:
-        """Time is a number."""
-        return True
-
-    def to_string(self, *_: Any, **__: Any) -> str:
-        """Return ``t``."""
-        return "t"
-
     def __str__(self) -> str:
         return "t"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where time stands in the name of a component data: in its own index, or in that of a block around it."""
+
+    time: TimeSet
+    component: Any
+    index: Any
+    place: int
+    path: tuple[tuple[str, Any], ...]
+    """Local name and index of what lies within ``component``, outermost first; empty where time is in its own index."""
+
+    def at(self, point: float) -> Any:
+        """Return the same scalar at another point of time."""
+        member = self.component[self.time.with_time(self.time.rest(self.index, self.place), self.place, point)]
+        for local_name, index in self.path:
+            member = member.component(local_name)[index]
+        return member
+
+    @property
+    def name(self) -> str:
+        """The Pyomo name without time."""
+        rest = self.time.rest(self.index, self.place)
+        return _indexed(self.component.name, rest) + "".join(f".{_indexed(local_name, index)}" for local_name, index in self.path)
+
+
+def _indexed(name: str, index: Any) -> str:
+    if index is None or index == ():
+        return name
+    return f"{name}[{','.join(map(str, index if isinstance(index, tuple) else (index,)))}]"
 
 
 @dataclass(frozen=True)
@@ -96,6 +136,24 @@ class TimeSet:
     set: Any
     first: float
     last: float
+
+    def seat(self, data: Any) -> Seat | None:
+        """Return where time stands in a component data's name, or None."""
+        path: list[tuple[str, Any]] = []
+        current = data
+        while current is not None:
+            component = current.parent_component()
+            place = self.position(component)
+            if place is not None:
+                return Seat(self, component, current.index(), place, tuple(reversed(path)))
+            path.append((component.local_name, current.index()))
+            current = current.parent_block()
+        return None
+
+    def name(self, data: Any) -> str:
+        """Return a component data's name without its time, wherever that stands."""
+        seat = self.seat(data)
+        return str(data.name) if seat is None else seat.name
 
     def position(self, component: Any) -> int | None:
         """Return where time stands in a component's index, or None."""
@@ -157,60 +215,29 @@ def find_time(model: Any) -> TimeSet:
     return TimeSet(time, time.first(), time.last())
 
 
-class ParamOverTime(NumericValue):
+class ParamOverTime(_Symbol):
     """A member of a Param over time, as a symbol: an input like a fixed Var, with the Param's values where no course is given."""
 
-    __slots__ = ("_component", "_place", "_rest", "_time")
+    __slots__ = ("_component", "_index")
 
     fixed = True
 
-    def __init__(self, component: Any, time: TimeSet, place: int, rest: tuple[Any, ...]) -> None:
+    def __init__(self, component: Any, index: Any) -> None:
         self._component = component
-        self._time = time
-        self._place = place
-        self._rest = rest
-
-    def value_at(self, point: float) -> float:
-        """Return the Param's value at a point of the time set."""
-        return float(value(self._component[self._time.with_time(self._rest, self._place, point)]))
-
-    @property
-    def value(self) -> float:
-        """The value at the first time."""
-        return self.value_at(self._time.first)
+        self._index = index
 
     @property
     def name(self) -> str:
-        """The Param's name with the rest of the index."""
-        return f"{self._component.name}[{','.join(map(str, self.index() if self._rest else ('t',)))}]"
+        """The Param's name at the last time."""
+        return _indexed(self._component.name, self._index)
 
     def index(self) -> Any:
         """Return the index at the last time."""
-        return self._time.with_time(self._rest, self._place, self._time.last)
+        return self._index
 
     def parent_component(self) -> Any:
         """Return the Param."""
         return self._component
-
-    def is_potentially_variable(self) -> bool:
-        """It may vary."""
-        return True
-
-    def is_fixed(self) -> bool:
-        """Not known before a run."""
-        return False
-
-    def is_constant(self) -> bool:
-        """Not constant."""
-        return False
-
-    def is_numeric_type(self) -> bool:
-        """It is a number."""
-        return True
-
-    def to_string(self, *_: Any, **__: Any) -> str:
-        """Return its name."""
-        return self.name
 
     def __str__(self) -> str:
         return self.name
@@ -238,7 +265,7 @@ def added_time_point(model: Any, time: TimeSet) -> Iterator[TimePoint]:
                 for index in [index for index in list(component) if time_of(index, place) == time.last]:
                     rest = time.rest(index, place)
                     key = time.with_time(rest, place, between)
-                    members[key] = ParamOverTime(component, time, place, rest) if kind is Param else members[index]
+                    members[key] = ParamOverTime(component, index) if kind is Param else members[index]
                     added.append((members, key))
         yield TimePoint(between, time.first, time.last)
     finally:

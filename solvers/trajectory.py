@@ -12,7 +12,6 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.environ import units as pyunits
 
 from solvers.errors import UsageError
-from solvers.reader import name_without_time
 from solvers.system import DaeSystem
 
 
@@ -123,7 +122,7 @@ class Trajectory:
 
     def _name_of(self, key: Any) -> str:
         members = list(key) if isinstance(key, IndexedComponent_slice) else list(key.values()) if key.is_indexed() else [key]
-        names = {name_without_time(self.system.time, data) for data in members}
+        names = {self.system.time.name(data) for data in members}
         if len(names) != 1:
             raise UsageError(
                 f"{key} stands for {len(names)} variables of time",
