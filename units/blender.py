@@ -117,7 +117,7 @@ class ContinuousBlenderData(UnitBlock):
 
         self._add_delay(time, components, whole["delay_cells"])
         self._add_tanks(time, components, whole["tanks"])
-        self._start(time.first(), components)
+        self._add_start(time.first(), components)
 
     def _add_delay(self, time: Any, components: list[str], cells: int) -> None:
         self.delay_cell = pyo.RangeSet(cells)
@@ -176,11 +176,17 @@ class ContinuousBlenderData(UnitBlock):
         def residence_time(b: Any, t: float) -> Any:
             return sum(1 / b.rate[t, k] for k in b.tank)
 
-    def _start(self, t0: float, components: list[str]) -> None:
-        """Fix the start: the hold-up is shared among tanks and delay cells in proportion to the mean time in each."""
-        mean, delay = pyo.value(self.mean_time), pyo.value(self.delay) if len(self.delay_cell) else 0.0
-        density = pyo.value(self.initial_mass) / (mean + delay)
-        for c in components:
-            flow = density * pyo.value(self.initial_composition[c])
-            self.mass[t0, :, c].fix(flow * mean / len(self.tank))
-            self.delay_mass[t0, :, c].fix(flow * delay / max(len(self.delay_cell), 1))
+    def _add_start(self, t0: float, components: list[str]) -> None:
+        """Add the equations of the start: a flow through tanks and delay cells that leaves the initial hold-up in them."""
+        tanks, cells = len(self.tank), len(self.delay_cell)
+
+        def initial_flow(b: Any, c: str) -> Any:
+            return b.initial_mass * b.initial_composition[c] / (b.mean_time + b.delay if cells else b.mean_time)
+
+        @self.Constraint(self.tank, components, doc="hold-up of a tank at the start")
+        def mass_start(b: Any, k: int, c: str) -> Any:
+            return b.mass[t0, k, c] == initial_flow(b, c) * b.mean_time / tanks
+
+        @self.Constraint(self.delay_cell, components, doc="hold-up of a delay cell at the start")
+        def delay_mass_start(b: Any, j: int, c: str) -> Any:
+            return b.delay_mass[t0, j, c] == initial_flow(b, c) * b.delay / cells

@@ -12,7 +12,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
 from solvers.errors import CaseError
-from units.laws import smooth_clip, smooth_positive
+from units.laws import smooth_clip, smooth_minimum, smooth_positive
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
 from units.unit import Parameter, UnitBlock
 
@@ -43,6 +43,13 @@ class LossInWeightFeederData(UnitBlock):
         command_speed      = gravimetric held_speed + (1 - gravimetric) volumetric_speed
         refill_flow        = refilling refill_rate
 
+    and at the start, in gravimetric mode::
+
+        mass               = initial_mass
+        screw_speed        = min(initial_running target/feed_factor, speed_limit)
+        measured_flow      = feed_factor screw_speed
+        integral           = ff_full screw_speed - initial_running target
+
     Modes, all switched by events: ``refill_start`` (mass falls below ``refill_below``) opens the refill valve and goes
     volumetric with the screw's momentary speed; ``refill_stop`` (mass rises above ``refill_above``) closes it;
     ``refill_settled`` (``settle_time`` later) returns to gravimetric control and hands the integral what scheduling changed.
@@ -57,7 +64,7 @@ class LossInWeightFeederData(UnitBlock):
     | setpoint, target | set point (input); the same within the screw's reach | kg/s |
     | command, integral | controller output, its integral term (state) | kg/s |
     | refilling, gravimetric | 1 while the refill valve is open; 1 under weight control, 0 in volumetric mode | - |
-    | frozen_speed, frozen_factor | screw speed and feed factor when volumetric mode began | rev/s, kg/rev |
+    | frozen_speed, frozen_factor | screw speed and feed factor when volumetric mode began (before: zero) | rev/s, kg/rev |
     | scheduling | 0: screw frozen in volumetric mode, 1: corrected for the whole change of feed_factor | - |
     | settle_end | when gravimetric control comes back | s |
 
@@ -65,8 +72,8 @@ class LossInWeightFeederData(UnitBlock):
     valve is open, so that the refill stream, which the weight contains, never reaches the controller; the integral term
     is held in volumetric mode and does not wind up at the limits of the screw. Below the heel the screw runs empty.
     No weighing noise. The clip is rounded over 1e-8 of the top speed, so that at set point zero the screw creeps at 5e-9 of it
-    at most; max(mass, 0) is rounded over the heel. At the start the screw delivers ``initial_running`` of the set point, in
-    steady state.
+    at most; max(mass, 0) is rounded over the heel. The start is steady for a set point of ``initial_running`` times the present
+    one, with no disturbance before it and a hopper above its heel; if the screw cannot deliver that, at the screw's top speed.
 
     Valid for a set point from zero to what the screw can deliver. Source of the feed factor's form and of all default values:
     recalled from the literature, check before quoting; feed factors depend strongly on material and screw.
@@ -119,7 +126,7 @@ class LossInWeightFeederData(UnitBlock):
         self._add_hopper(time, components)
         self._add_control(time)
         self._add_events()
-        self._start(time.first())
+        self._add_start(time.first())
 
     def _add_states(self, time: Any) -> None:
         flow = u.kg / u.s
@@ -138,6 +145,10 @@ class LossInWeightFeederData(UnitBlock):
         self.frozen_speed = pyo.Var(time, bounds=(0, None), units=_REV_S, doc="screw speed when volumetric mode began")
         self.frozen_factor = pyo.Var(time, bounds=(0, None), units=_KG_REV, doc="feed factor when volumetric mode began")
         self.settle_end = pyo.Var(time, units=u.s, doc="time at which gravimetric control comes back")
+        # What volumetric mode needs is set by the event that begins it.
+        self.gravimetric.fix(1)
+        for mode in (self.refilling, self.frozen_speed, self.frozen_factor, self.settle_end):
+            mode.fix(0)
 
     def _add_hopper(self, time: Any, components: list[str]) -> None:
         @self.Expression(time, doc="mass per revolution of the filled screw")
@@ -174,7 +185,7 @@ class LossInWeightFeederData(UnitBlock):
         @self.Expression(time, doc="set point within what the full screw can deliver")
         def target(b: Any, t: float) -> Any:
             top = b.feed_factor_full * b.speed_limit
-            return top - smooth_positive(top - b.setpoint[t], KINK_WIDTH * top)
+            return smooth_minimum(b.setpoint[t], top, KINK_WIDTH * top)
 
         @self.Expression(time, doc="mass flow that the controller asks for")
         def command(b: Any, t: float) -> Any:
@@ -235,15 +246,23 @@ class LossInWeightFeederData(UnitBlock):
             doc="weight settled: back to gravimetric control",
         )
 
-    def _start(self, t0: float) -> None:
-        """Fix the start: gravimetric mode, the screw running steadily at its share of the set point."""
-        self.mass[t0].fix(pyo.value(self.initial_mass))
-        factor = pyo.value(self.feed_factor[t0])
-        flow = pyo.value(self.initial_running * self.setpoint[t0])
-        self.screw_speed[t0].fix(min(flow / factor, pyo.value(self.speed_limit)))
-        self.measured_flow[t0].fix(flow)
-        self.integral[t0].fix(pyo.value(self.feed_factor_full) * flow / factor - flow)
-        for mode, start in ((self.refilling, 0), (self.gravimetric, 1), (self.settle_end, 0)):
-            mode.fix(start)
-        self.frozen_speed.fix(self.screw_speed[t0].value)
-        self.frozen_factor.fix(factor)
+    def _add_start(self, t0: float) -> None:
+        """Add the equations of the start, so that it follows parameters and inputs whenever they change."""
+        self.mass[t0].set_value(pyo.value(self.initial_mass))  # a guess: given the mass, the other equations are linear
+
+        @self.Constraint(doc="hopper mass at the start")
+        def mass_start(b: Any) -> Any:
+            return b.mass[t0] == b.initial_mass
+
+        @self.Constraint(doc="screw speed at the start: its share of the set point, if the screw can")
+        def screw_speed_start(b: Any) -> Any:
+            asked = b.initial_running * b.target[t0] / b.feed_factor[t0]
+            return b.screw_speed[t0] == smooth_minimum(asked, b.speed_limit, KINK_WIDTH * b.speed_limit)
+
+        @self.Constraint(doc="measured flow at the start")
+        def measured_flow_start(b: Any) -> Any:
+            return b.measured_flow[t0] == b.feed_factor[t0] * b.screw_speed[t0]
+
+        @self.Constraint(doc="integral term at the start: the one that holds the screw's speed")
+        def integral_start(b: Any) -> Any:
+            return b.integral[t0] == b.feed_factor_full * b.screw_speed[t0] - b.initial_running * b.target[t0]

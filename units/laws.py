@@ -56,6 +56,15 @@ def smooth_positive(value: Any, width: Any) -> Any:
     return 0.5 * (value + smooth_absolute(value, width))
 
 
+def smooth_minimum(value: Any, limit: Any, width: Any) -> Any:
+    """Return min(value, limit) with its kink rounded over ``width`` (all in one unit).
+
+    >>> round(float(smooth_minimum(3.0, 1.0, 1e-8)), 12), round(float(smooth_minimum(0.25, 1.0, 1e-8)), 12)
+    (1.0, 0.25)
+    """
+    return limit - smooth_positive(limit - value, width)
+
+
 def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
     """Return ``value`` held between ``lower`` and ``upper``, both kinks rounded over ``width`` (all in one unit).
 

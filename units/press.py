@@ -133,8 +133,6 @@ class TabletPressData(UnitBlock):
         self._add_filling(time, whole["stations"])
         self._add_compaction(time)
         self._add_balance(time, components)
-        for c in components:
-            self.mass[time.first(), c].fix(pyo.value(self.initial_mass * self.initial_composition[c]))
 
     def _add_quantities(self, time: Any) -> None:
         for name, unit, doc in (
@@ -247,3 +245,9 @@ class TabletPressData(UnitBlock):
         @self.Constraint(time, components, doc="mass balance of hopper and feed frame")
         def mass_balance(b: Any, t: float, c: str) -> Any:
             return b.mass_rate[t, c] == b.inlet_flow[t, c] - b.withdrawal[t, c]
+
+        t0 = time.first()
+
+        @self.Constraint(components, doc="powder in hopper and feed frame at the start")
+        def mass_start(b: Any, c: str) -> Any:
+            return b.mass[t0, c] == b.initial_mass * b.initial_composition[c]

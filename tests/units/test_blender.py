@@ -115,6 +115,19 @@ def test_the_start_is_steady_at_reference_flow(rig):
     assert trajectory["unit.outlet_total"] == pytest.approx(FLOW, rel=1e-8)
 
 
+def test_the_start_follows_parameters_changed_after_building(rig):
+    setup = rig(ContinuousBlender, **(BASE | {"delay_cells": 4, "delay": 8.0, "initial_mass": 0.1}))
+    block = setup.model.unit
+    block.initial_mass.set_value(0.4)
+    block.initial_composition["excipient"] = 0.75
+    block.initial_composition["api"] = 0.25
+    block.mean_time.set_value(32.0)
+    trajectory = simulate(setup.model, np.array([0.0, 1.0]))
+    assert trajectory["unit.mass[3,api]"][0] == pytest.approx(0.4 * 0.25 * 32.0 / 40.0 / 3, rel=1e-12)
+    assert trajectory["unit.delay_mass[4,api]"][0] == pytest.approx(0.4 * 0.25 * 8.0 / 40.0 / 4, rel=1e-12)
+    assert trajectory["unit.total_mass"][0] == pytest.approx(0.4, rel=1e-12)
+
+
 @settings(max_examples=10, deadline=None)
 @given(
     tanks=st.integers(1, 6),

@@ -2,6 +2,7 @@
 
 import inspect
 
+import casadi as ca
 import pyomo.environ as pyo
 import pytest
 from pyomo.contrib.incidence_analysis import IncidenceGraphInterface
@@ -96,6 +97,21 @@ def test_pyomo_itself_can_discretize_the_unit(rig, unit, given):
     variables, constraints = graph.dulmage_mendelsohn()
     assert not constraints.unmatched, [data.name for data in constraints.unmatched]
     assert not variables.unmatched, [data.name for data in variables.unmatched]
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES)
+def test_the_start_is_made_of_equations_with_the_parameters_in_them(rig, unit, given):
+    """No state is fixed to what a Param was when the unit was built: the start depends on every one of them in a copy, too."""
+    copy = rig(unit, **given).model.clone()
+    block = copy.unit
+    system = lower(copy)
+    fixed = [slot.name for slot in system.states if slot.start.fixed and slot.name.startswith("unit.")]
+    assert fixed == []
+    equations = ca.symvar(system.start_residual)
+    for param in block.component_data_objects(pyo.Param):
+        if param.local_name.startswith("initial_"):
+            place = next(number for number, data in enumerate(system.parameters) if data is param)
+            assert any(ca.is_equal(symbol, system.p[place]) for symbol in equations), param.name
 
 
 @pytest.mark.parametrize("unit", [Source, LossInWeightFeeder, ContinuousBlender, TabletPress])

@@ -187,6 +187,47 @@ def test_the_start_delivers_its_share_of_the_set_point(rig):
         assert trajectory["unit.outlet_total"][0] == pytest.approx(share * API["setpoint"], abs=1e-12)
 
 
+def states_at_start(trajectory):
+    return {name: trajectory[f"unit.{name}"][0] for name in ("mass", "screw_speed", "measured_flow", "integral")}
+
+
+def steady_start(setpoint, mass=1.0):
+    factor = feed_factor(mass)
+    return {"mass": mass, "screw_speed": setpoint / factor, "measured_flow": setpoint, "integral": 2.0e-3 * setpoint / factor - setpoint}
+
+
+def test_the_start_follows_parameters_changed_after_building(rig):
+    model = rig(LossInWeightFeeder, horizon=10.0, **API).model
+    model.unit.initial_mass.set_value(1.7)
+    start = states_at_start(simulate(model, np.array([0.0, 10.0])))
+    assert start == pytest.approx(steady_start(API["setpoint"], 1.7), rel=1e-9)
+    model.unit.setpoint.fix(1.0 / HOUR)
+    model.unit.initial_running.set_value(0.5)
+    start = states_at_start(simulate(model, np.array([0.0, 10.0]), inputs={"unit.initial_mass": 1.2}))
+    assert start == pytest.approx(steady_start(0.5 / HOUR, 1.2), rel=1e-9)
+
+
+@pytest.mark.parametrize("setpoint", [0.0, 0.5 / HOUR, 3.0 / HOUR])
+def test_the_start_is_steady_at_the_first_value_of_a_profile(rig, setpoint):
+    setup = rig(LossInWeightFeeder, horizon=100.0, **API)
+    profile = Profile((0.0, 50.0), (setpoint, 2.0 / HOUR))
+    trajectory = simulate(setup.model, np.array([0.0, 10.0, 49.0, 100.0]), inputs={"unit.setpoint": profile})
+    assert states_at_start(trajectory) == pytest.approx(steady_start(setpoint), rel=1e-9, abs=1e-15)
+    assert trajectory["unit.outlet_total"][:3] == pytest.approx(setpoint, rel=2e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("setpoint", [1.9e-3 * 0.4, 3.0e-3 * 0.4])
+def test_a_start_at_the_screw_limit_is_steady(rig, setpoint):
+    """Set points that the screw cannot deliver with what the hopper holds, and not with any."""
+    given = API | {"setpoint": setpoint, "speed_limit": 0.4, "initial_mass": 0.6, "refill_below": 0.1, "feed_factor_decay": 0.2}
+    setup = rig(LossInWeightFeeder, horizon=5.0, **given)
+    trajectory = simulate(setup.model, np.array([0.0, 1.0, 5.0]))
+    assert feed_factor(0.6, decay=0.2) * 0.4 < setpoint
+    assert trajectory["unit.screw_speed"] == pytest.approx(0.4, rel=1e-8)
+    assert trajectory["unit.measured_flow"][0] == pytest.approx(feed_factor(0.6, decay=0.2) * 0.4, rel=1e-8)
+    assert trajectory["unit.integral"] == pytest.approx(0.8e-3 - min(setpoint, 0.8e-3), abs=1e-10)
+
+
 def test_refill_levels_in_the_wrong_order_are_refused(rig):
     with pytest.raises(CaseError, match="refill_above"):
         rig(LossInWeightFeeder, **(API | {"refill_above": 0.5}))

@@ -187,6 +187,16 @@ def test_compaction_beyond_the_solid_is_refused(rig):
         rig(TabletPress, initial_composition=BLEND, pressure_limit=2e9)
 
 
+def test_the_start_follows_parameters_changed_after_building(rig):
+    model = rig(TabletPress, initial_mass=0.4, initial_composition=BLEND).model
+    model.unit.initial_mass.set_value(0.2)
+    model.unit.initial_composition["api"] = 0.2
+    model.unit.initial_composition["excipient"] = 0.79
+    trajectory = simulate(model, np.array([0.0, 1.0]))
+    assert trajectory["unit.level"][0] == pytest.approx(0.2, rel=1e-12)
+    assert trajectory["unit.assay[api]"][0] == pytest.approx(0.2, rel=1e-9)
+
+
 @settings(max_examples=10, deadline=None)
 @given(flow=st.integers(0, 40), start=st.integers(0, 10), gain=st.floats(0.0, 5.0), heel=st.floats(1e-4, 0.05))
 def test_every_gram_is_accounted_for(rig, flow, start, gain, heel):
