@@ -87,7 +87,9 @@ class SpecificationRow:
     """How a quality attribute kept to its limits (limits and extremes in SI, times in s).
 
     A missing limit or target is NaN. Times come from straight lines between output points; ``time_undefined`` is the
-    time during which the attribute was not a number.
+    time during which the attribute was not a finite number. ``points_outside`` counts the output points that are out of
+    specification, or at which the attribute is not finite: a single one at the start, the end or between two others lasts
+    no time on such lines.
     """
 
     variable: str
@@ -103,6 +105,7 @@ class SpecificationRow:
     time_above: float
     time_undefined: float
     duration: float
+    points_outside: int
 
     @property
     def time_outside(self) -> float:
@@ -111,8 +114,8 @@ class SpecificationRow:
 
     @property
     def met(self) -> bool:
-        """Whether the attribute stayed within its limits from the first to the last output point."""
-        return self.time_outside == 0.0
+        """Whether the attribute stayed within its limits at every output point and between them."""
+        return self.points_outside == 0 and self.time_outside == 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,15 @@ def summary_text(outcome: Outcome) -> str:
         display = Display(results.case.get("display", {}))
         width = max(len(row.label) for row in results.specifications)
         lines.append("time out of specification:")
-        lines += [
-            f"  {row.label:<{width}}  {format_duration(row.time_outside):>12}  {_limits(row, display)}" for row in results.specifications
-        ]
+        lines += [f"  {row.label:<{width}}  {_outside(row):>12}  {_limits(row, display)}" for row in results.specifications]
     if outcome.report is not None:
         lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
+
+
+def _outside(row: SpecificationRow) -> str:
+    """Return the time out of specification; what lasts no time is counted in output points."""
+    return f"{row.points_outside} point(s)" if row.points_outside and row.time_outside == 0 else format_duration(row.time_outside)
 
 
 def _limits(row: SpecificationRow, display: Display) -> str:

@@ -46,7 +46,7 @@ def intervals_beyond(t: np.ndarray, y: np.ndarray, limit: float) -> tuple[Interv
     """Return the time intervals during which ``y`` lies strictly above ``limit``.
 
     Between points ``y`` is a straight line, so that crossing times are exact for it; a segment with an end that is not
-    a number belongs to no interval. For "below", pass ``-y`` and ``-limit``.
+    finite belongs to no interval. For "below", pass ``-y`` and ``-limit``.
 
     >>> intervals_beyond(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 0.0]), 1.0)
     ((0.5, 1.5),)
@@ -57,7 +57,7 @@ def intervals_beyond(t: np.ndarray, y: np.ndarray, limit: float) -> tuple[Interv
         touched = np.flatnonzero((excess[:-1] > 0) | (excess[1:] > 0))
     for k in touched:
         first, last = excess[k], excess[k + 1]
-        if math.isnan(first) or math.isnan(last):
+        if not (math.isfinite(first) and math.isfinite(last)):
             continue
         start, end = float(t[k]), float(t[k + 1])
         if first <= 0:
@@ -91,13 +91,17 @@ def specification_row(
 ) -> SpecificationRow:
     """Hold the course ``y`` (n,) at times ``t`` (n,) against its limits (SI; NaN where there is none).
 
+    Extremes and mean are those of the points and stretches at which the attribute is finite.
+
     >>> row = specification_row(np.array([0.0, 10.0, 20.0]), np.array([0.0, 2.0, 0.0]), variable="press.assay", upper=1.5)
     >>> row.time_above, row.met
     (5.0, False)
     """
-    undefined = np.isnan(y[:-1]) | np.isnan(y[1:])
+    y = np.asarray(y, dtype=float)
+    defined = np.isfinite(y)
+    outside = ~defined | (y < lower) | (y > upper)
     steps = np.diff(t)
-    sound = ~undefined
+    sound = defined[:-1] & defined[1:]
     covered = float(steps[sound].sum())
     mean = float((steps * (y[:-1] + y[1:]) / 2)[sound].sum() / covered) if covered > 0 else float(y[-1])
     return SpecificationRow(
@@ -107,13 +111,14 @@ def specification_row(
         lower=lower,
         target=target,
         upper=upper,
-        minimum=float(np.nanmin(y)) if not np.isnan(y).all() else math.nan,
-        maximum=float(np.nanmax(y)) if not np.isnan(y).all() else math.nan,
+        minimum=float(np.min(y[defined])) if defined.any() else math.nan,
+        maximum=float(np.max(y[defined])) if defined.any() else math.nan,
         mean=mean,
         time_below=0.0 if math.isnan(lower) else total(intervals_beyond(t, -y, -lower)),
         time_above=0.0 if math.isnan(upper) else total(intervals_beyond(t, y, upper)),
-        time_undefined=float(steps[undefined].sum()),
+        time_undefined=float(steps[~sound].sum()),
         duration=float(t[-1] - t[0]),
+        points_outside=int(outside.sum()),
     )
 
 

@@ -58,9 +58,8 @@ def _attribute_card(view: View, spec: SpecificationRow) -> str:
     unit = _unit_of(view, spec)
     span = f"{format_number(unit.shown(spec.minimum))} to {unit.label(spec.maximum)}; limits {_limits(spec, unit)}"
     if not spec.met:
-        return card(
-            spec.label, f"{format_duration(spec.time_outside)} out of specification", f"{_share(spec)} of the time; {span}", Verdict.BAD
-        )
+        part = f"{_share(spec)} of the time" if spec.time_outside > 0 else f"at {_points(spec)}"
+        return card(spec.label, f"{format_duration(spec.time_outside)} out of specification", f"{part}; {span}", Verdict.BAD)
     if not view.complete:
         return card(spec.label, f"Within limits up to {view.at(view.axis.reached)}", f"the run is incomplete; {span}", Verdict.NEUTRAL)
     return card(spec.label, "Within specification", span, Verdict.GOOD)
@@ -73,6 +72,10 @@ def _unit_of(view: View, spec: SpecificationRow) -> DisplayUnit:
 
 def _share(spec: SpecificationRow) -> str:
     return f"{format_number(100 * spec.time_outside / spec.duration, 2)} %" if spec.duration > 0 else "–"
+
+
+def _points(spec: SpecificationRow) -> str:
+    return f"{spec.points_outside} output point{'s' if spec.points_outside != 1 else ''}"
 
 
 def _limits(spec: SpecificationRow, unit: DisplayUnit) -> str:
@@ -163,7 +166,7 @@ def _attribute_figure(view: View, spec: SpecificationRow) -> str:
     caption = f"<b>{text(spec.label)}</b> <code>{text(spec.variable)}</code>"
     if not spec.met:
         times = len(intervals_outside(view.results.t, view.results[spec.variable], spec.lower, spec.upper))
-        often = "once" if times == 1 else f"{times} times"
+        often = "once" if times == 1 else f"{times} times" if times else f"at {_points(spec)}"
         caption += f' <span class="outside">✗ out of specification {often}, {format_duration(spec.time_outside)} in all</span>'
     told = f"{spec.label} over time; limits {_limits(spec, unit)}; out of specification {format_duration(spec.time_outside)}"
     return f'<figure class="attribute"><figcaption>{caption}</figcaption><div class="wide">{image(svg, told)}</div></figure>'

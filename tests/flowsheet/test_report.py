@@ -16,7 +16,7 @@ from flowsheet.report.plots import apart, thin
 from flowsheet.report.view import View
 from flowsheet.results import StreamRow, UnitRow
 from flowsheet.results_write import save_results
-from flowsheet.tables import balance_row
+from flowsheet.tables import balance_row, specification_row
 from solvers import EventRecord, Status
 from solvers.errors import OutputError
 
@@ -121,6 +121,14 @@ def test_a_run_that_stopped_at_its_first_point_has_a_page(make_results):
     page = Page(render(make_results(end=0.0, status=Status.INCOMPLETE, stopped_because="no step succeeded", events=())))
     assert "✗ INCOMPLETE RUN" in page.words
     assert "stopped at 0 min of 10 min" in page.words
+
+
+def test_a_single_point_out_of_specification_is_told(make_results):
+    row = specification_row(np.array([0.0]), np.array([0.2]), variable="press.assay[api]", label="Assay", upper=0.11)
+    words = Page(render(make_results(end=0.0, status=Status.INCOMPLETE, stopped_because="no step", events=(), specifications=(row,)))).words
+    assert "at 1 output point" in words
+    assert "Within limits up to" not in words
+    assert "within so far" not in words
 
 
 def test_an_open_balance_is_told(make_results):

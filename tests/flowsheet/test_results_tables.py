@@ -66,6 +66,23 @@ def test_what_is_not_a_number_is_never_within():
     assert math.isnan(nothing.maximum)
 
 
+@pytest.mark.parametrize("value", [3.0, -1.0, math.nan, math.inf, -math.inf])
+def test_a_single_point_out_of_limits_is_out_of_specification(value):
+    alone = specification_row(np.array([0.0]), np.array([value]), variable="x", lower=0.0, upper=2.0)
+    assert (alone.time_outside, alone.points_outside, alone.met) == (0.0, 1, False)
+    assert specification_row(np.array([0.0]), np.array([1.0]), variable="x", lower=0.0, upper=2.0).met
+    # an excess so small that the line back to the limit lasts no time
+    t = np.array([0.0, 1.0])
+    just = specification_row(t, np.array([2.0 + 1e-15, -1e300]), variable="x", upper=2.0)
+    assert (just.points_outside, just.met) == (1, False)
+
+
+def test_what_is_infinite_lasts_an_undefined_time():
+    row = specification_row(np.array([0.0, 1.0, 2.0, 3.0]), np.array([1.0, np.inf, 1.0, 1.0]), variable="x", upper=2.0)
+    assert (row.time_above, row.time_undefined, row.points_outside) == (0.0, 2.0, 1)
+    assert (row.minimum, row.mean, row.maximum) == (1.0, 1.0, 1.0)
+
+
 def test_balance_numbers():
     row = balance_row("api", np.array([0.0, 1.0, 3.0]), np.array([0.0, 0.5, 2.0]), np.array([10.0, 10.5, 11.25]))
     assert (row.entered, row.left, row.accumulated, row.reacted) == (3.0, 2.0, 1.25, 0.0)
