@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyomo.environ as pyo
@@ -15,7 +15,7 @@ TYPICAL_MASS = 1.0
 """Typical amount (kg) of a component that passes in a run; tolerances refer to it."""
 
 
-def add_balance(model: Any, units: Iterable[Any], time: Any, components: Sequence[str]) -> Any:
+def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequence[str]) -> Any:
     """Add the block ``balance`` to a model and return it.
 
     For every component: the states ``supplied`` and ``withdrawn`` (kg, zero at the start) integrate what all units take
@@ -25,37 +25,41 @@ def add_balance(model: Any, units: Iterable[Any], time: Any, components: Sequenc
     Parameters
     ----------
     model : the flowsheet's model.
-    units : the unit blocks; each may have ``supply``, ``withdrawal`` and ``holdup`` over time and component.
+    units : unit blocks that stand on the model; each may have ``supply``, ``withdrawal`` and ``holdup`` over time and component.
     time : the model's ``ContinuousSet``.
     components : names of the components.
     """
-    blocks = list(units)
+    names = {what: [unit.local_name for unit in units if unit.component(what) is not None] for what in ("supply", "withdrawal", "holdup")}
     balance = pyo.Block(doc="material balance of the flowsheet")
     model.add_component("balance", balance)
-    for state, source, doc in (
+    for state, what, doc in (
         ("supplied", "supply", "taken from outside the flowsheet since the start"),
         ("withdrawn", "withdrawal", "handed out of the flowsheet since the start"),
     ):
-        _add_quadrature(balance, state, doc, [block.component(source) for block in blocks], time, components)
-    held = [block.component("holdup") for block in blocks]
+        _add_quadrature(balance, state, doc, what, names[what], time, components)
 
-    def inventory(_: Any, t: float, c: str) -> Any:
-        return sum((amount[t, c] for amount in held if amount is not None), 0 * u.kg)
+    def inventory(b: Any, t: float, c: str) -> Any:
+        return _total(b, "holdup", names["holdup"], t, c, u.kg)
 
     balance.add_component("inventory", pyo.Expression(time, components, rule=inventory, doc="held by all units"))
     return balance
 
 
-def _add_quadrature(balance: Any, name: str, doc: str, flows: list[Any], time: Any, components: Sequence[str]) -> None:
+def _total(balance: Any, what: str, names: Sequence[str], t: float, c: str, unit: Any) -> Any:
+    """Return the sum over units, found beside the balance, so that the rule holds for a clone of the model as well."""
+    model = balance.parent_block()
+    return sum((model.component(name).component(what)[t, c] for name in names), 0 * unit)
+
+
+def _add_quadrature(balance: Any, name: str, doc: str, what: str, names: Sequence[str], time: Any, components: Sequence[str]) -> None:
     amount = pyo.Var(time, components, initialize=0.0, units=u.kg, doc=doc)
     balance.add_component(name, amount)
     nominal(amount, TYPICAL_MASS)
     rate = DerivativeVar(amount, wrt=time, units=u.kg / u.s, doc=f"rate of what is {name}")
     balance.add_component(f"{name}_rate", rate)
-    present = [flow for flow in flows if flow is not None]
 
-    def integrate(_: Any, t: float, c: str) -> Any:
-        return rate[t, c] == sum((flow[t, c] for flow in present), 0 * u.kg / u.s)
+    def integrate(b: Any, t: float, c: str) -> Any:
+        return b.component(f"{name}_rate")[t, c] == _total(b, what, names, t, c, u.kg / u.s)
 
     balance.add_component(f"{name}_quadrature", pyo.Constraint(time, components, rule=integrate, doc=f"what is {name}"))
     for component in components:

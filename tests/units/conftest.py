@@ -1,4 +1,4 @@
-"""Models around single units, and the mass balance that every one of them has to close."""
+"""Models around single units, with the flowsheet's mass balance, which every one of them has to close."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from pyomo.dae import ContinuousSet, DerivativeVar
-from pyomo.environ import units as u
+from pyomo.dae import ContinuousSet
 from pyomo.network import Arc
 
+from flowsheet.balance import add_balance
 from units.sink import Sink
 from units.source import Source
 from units.stream import Material
@@ -25,47 +25,20 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 
 @dataclass
 class Rig:
-    """One unit between a source and a sink, with quadratures of what goes in and comes out."""
+    """One unit between a source and a sink, with the balance of a flowsheet."""
 
     model: Any
-
-    def inventory(self, trajectory: Any, component: str) -> np.ndarray:
-        return trajectory[f"inventory[{component}]"]
+    components: tuple[str, ...]
 
     def residual(self, trajectory: Any) -> float:
         """Largest mass that is unaccounted for at any output time, relative to the largest amount of its component."""
         worst = 0.0
-        for component in self.model.components_of_balance:
-            supplied, withdrawn = trajectory[f"supplied[{component}]"], trajectory[f"withdrawn[{component}]"]
-            inventory = self.inventory(trajectory, component)
+        for component in self.components:
+            supplied, withdrawn, inventory = (trajectory[f"balance.{name}[{component}]"] for name in ("supplied", "withdrawn", "inventory"))
             missing = supplied - withdrawn - (inventory - inventory[0])
             scale = max(supplied.max(), withdrawn.max(), inventory.max())
             worst = max(worst, float(np.abs(missing).max()) / scale if scale else float(np.abs(missing).max()))
         return worst
-
-
-def add_balance(model: Any, units: list[Any], components: list[str]) -> None:
-    """Add what flows in and out as states beside the units' own, so that no residual is computed from itself."""
-    model.components_of_balance = pyo.Set(initialize=components)
-    for name, of_unit in (("supplied", "supply"), ("withdrawn", "withdrawal")):
-        names = [unit.local_name for unit in units if unit.component(of_unit) is not None]
-        total = pyo.Var(model.time, components, initialize=0.0, units=u.kg)
-        model.add_component(name, total)
-        model.add_component(f"{name}_rate", DerivativeVar(total, wrt=model.time, units=u.kg / u.s))
-
-        def law(m: Any, t: float, c: str, name: str = name, of_unit: str = of_unit, names: list[str] = names) -> Any:
-            terms = (m.component(unit).component(of_unit)[t, c] for unit in names)
-            return m.component(f"{name}_rate")[t, c] == sum(terms, start=0.0 * u.kg / u.s)
-
-        model.add_component(f"{name}_law", pyo.Constraint(model.time, components, rule=law))
-        for c in components:
-            total[model.time.first(), c].fix(0.0)
-    holders = [unit.local_name for unit in units if unit.component("holdup") is not None]
-
-    def held(m: Any, t: float, c: str) -> Any:
-        return sum((m.component(unit).holdup[t, c] for unit in holders), start=0.0 * u.kg)
-
-    model.inventory = pyo.Expression(model.time, components, rule=held)
 
 
 @pytest.fixture
@@ -99,7 +72,7 @@ def rig() -> Callable[..., Rig]:
             model.add_component(f"sink_{number + 1}", sink)
             model.add_component(f"product_{number + 1}", Arc(source=model.unit.component(name), destination=sink.inlet))
             units.append(sink)
-        add_balance(model, units, list(materials))
-        return Rig(model)
+        add_balance(model, units, model.time, list(materials))
+        return Rig(model, tuple(materials))
 
     return build

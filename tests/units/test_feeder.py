@@ -157,9 +157,8 @@ def test_an_empty_hopper_ends_the_flow(rig, decay, heel):
     assert mass.min() > -1e-8
     assert flow[0] == pytest.approx(2.0 / HOUR, rel=1e-5)
     assert flow[-1] < 1e-6 * flow[0]
-    assert trajectory["withdrawn[api]"][-1] + trajectory["inventory[api]"][-1] - trajectory["supplied[api]"][-1] == pytest.approx(
-        0.5, rel=1e-9
-    )
+    supplied, withdrawn, inventory = (trajectory[f"balance.{name}[api]"][-1] for name in ("supplied", "withdrawn", "inventory"))
+    assert withdrawn + inventory - supplied == pytest.approx(0.5, rel=1e-9)
 
 
 def test_the_screw_limit_holds_and_does_not_wind_up(rig):

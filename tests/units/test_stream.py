@@ -37,14 +37,14 @@ def test_what_goes_in_comes_out(rig, unit):
     setup = rig(unit, feed={"excipient": 2e-3, "api": 0.0, "lubricant": 1e-5}, horizon=100.0, **given)
     trajectory = simulate(setup.model, np.array([0.0, 50.0, 100.0]))
     assert setup.residual(trajectory) < 1e-12
-    assert trajectory["withdrawn[excipient]"] == pytest.approx([0.0, 0.1, 0.2])
+    assert trajectory["balance.withdrawn[excipient]"] == pytest.approx([0.0, 0.1, 0.2])
 
 
 def test_a_source_follows_a_profile(rig):
     setup = rig(Source, horizon=100.0, flow=1e-3)
     trajectory = simulate(setup.model, np.array([0.0, 100.0]), inputs={"unit.flow[api]": Profile((0.0, 40.0), (1e-3, 0.0))})
-    assert trajectory["withdrawn[api]"][-1] == pytest.approx(0.04, rel=1e-9)
-    assert trajectory["withdrawn[lubricant]"][-1] == pytest.approx(0.1, rel=1e-9)
+    assert trajectory["balance.withdrawn[api]"][-1] == pytest.approx(0.04, rel=1e-9)
+    assert trajectory["balance.withdrawn[lubricant]"][-1] == pytest.approx(0.1, rel=1e-9)
     assert setup.residual(trajectory) < 1e-12
 
 
