@@ -26,7 +26,7 @@ class UnitSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A stream from an outlet to an inlet, both as ``unit.port``."""
+    """A stream from an outlet to an inlet, both as ``unit.port``; its name in the model and in the report."""
 
     name: str
     source: str

@@ -11,7 +11,7 @@ from typing import Any
 from flowsheet import schema
 from flowsheet.case import INTERPOLATIONS, Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_number, read_parameter, read_table, unknown_keys
-from flowsheet.connections import Ports, connection_faults, disconnected
+from flowsheet.connections import Ports, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import Path
 from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, did_you_mean, listed, shown
@@ -291,11 +291,14 @@ def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...]
 def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[StreamSpec, ...]:
     streams: list[StreamSpec] = []
     places: dict[str, Path] = {}
-    for path, values in _entries(check, tables, "streams", schema.STREAM, schema.MOST_STREAMS):
+    entries = _entries(check, tables, "streams", schema.STREAM, schema.MOST_STREAMS)
+    taken = {*units.specs, *units.broken, *(values["name"] for _, values in entries if values["name"])}
+    for number, (path, values) in enumerate(entries, start=1):
         source, target = values["from"], values["to"]
         if source is None or target is None:
             continue
-        name = values["name"] or source.replace(".", "_")
+        name = values["name"] or stream_name(number, taken)
+        taken.add(name)
         complaint = name_complaint(name)
         if values["name"] and (complaint or name.lower() in schema.DEVICES):
             message, _, allowed = complaint.partition("; allowed: ")

@@ -54,9 +54,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         stats=counters,
         balance=_balance(trajectory),
         specifications=tuple(_specification(trajectory, entry) for entry in case.get("specifications", ())),
-        streams=tuple(
-            StreamRow(entry.get("name") or f"S{k}", entry["from"], entry["to"]) for k, entry in enumerate(case.get("streams", ()), start=1)
-        ),
+        streams=tuple(StreamRow(entry["name"], entry["from"], entry["to"]) for entry in case.get("streams", ())),
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),

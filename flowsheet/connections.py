@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from flowsheet.problems import did_you_mean, listed
 
@@ -60,6 +61,15 @@ def disconnected(units: Mapping[str, Ports], streams: Sequence[tuple[str, str]])
     """Return the units with ports of which no stream starts or ends at any."""
     joined = {port.partition(".")[0] for ends in streams for port in ends}
     return tuple(name for name, ports in units.items() if (ports.inlets or ports.outlets) and name not in joined)
+
+
+def stream_name(number: int, taken: Container[str]) -> str:
+    """Return the name of a stream to which nobody gave one: its number, or the next one that is free.
+
+    >>> stream_name(1, {"S1", "S3"})
+    'S2'
+    """
+    return next(name for name in (f"S{k}" for k in count(number)) if name not in taken)
 
 
 def _all(units: Mapping[str, Ports], end: str) -> list[str]:

@@ -14,7 +14,7 @@ from pyomo.dae import ContinuousSet
 from pyomo.network import Arc
 
 from flowsheet.balance import add_balance
-from flowsheet.connections import Ports, connection_faults
+from flowsheet.connections import Ports, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
@@ -88,25 +88,29 @@ class Flowsheet:
         return self._model.component(name)
 
     def connect(self, source: str, target: str, name: str = "") -> None:
-        """Join an outlet to an inlet, each given as ``unit.port``.
+        """Join an outlet to an inlet.
+
+        Parameters
+        ----------
+        source, target : the ports, each as ``unit.port``.
+        name : of the stream; ``flowsheet.model.<name>`` is its Arc. Without one it is numbered: ``S1``, ``S2`` ...
 
         Raises
         ------
         StructureError : a port does not exist, is taken, or the two carry different components.
-        UsageError : the model is already complete.
+        UsageError : the name cannot be used or is taken, or the model is already complete.
         """
         self._refuse_if_complete()
+        if not name:
+            name = stream_name(len(self.streams) + 1, self._model.component_map())
+        complaint = name_complaint(name)
+        if complaint or self._model.component(name) is not None:
+            raise UsageError(f"stream {name!r}: {complaint or 'there is already something of this name'}", names=[name])
         faults = [fault for fault in connection_faults(self._ports, [*self.streams, (source, target)]) if fault.stream == len(self.streams)]
         if faults:
             raise ConnectionErrors(Problem(fault.message, f"{source} -> {target}", fault.allowed, fault.hint) for fault in faults)
         ends = [self._model.find_component(port) for port in (source, target)]
         self._compare_members(*ends)
-        number = len(self.streams) + 1
-        while not name or (name == f"stream_{number - 1}" and self._model.component(name) is not None):
-            name, number = f"stream_{number}", number + 1
-        complaint = name_complaint(name)
-        if complaint or self._model.component(name) is not None:
-            raise UsageError(f"stream {name!r}: {complaint or 'there is already something of this name'}", names=[name])
         self._model.add_component(name, Arc(source=ends[0], destination=ends[1], doc=f"{source} -> {target}"))
         self.streams.append((source, target))
 

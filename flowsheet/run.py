@@ -55,7 +55,7 @@ def build_flowsheet(case: Case) -> Flowsheet:
     for unit in case.units:
         flowsheet.add(unit.name, unit.type.block, **unit.parameters)
     for stream in case.streams:
-        flowsheet.connect(stream.source, stream.target)
+        flowsheet.connect(stream.source, stream.target, stream.name)
     return flowsheet
 
 

@@ -97,7 +97,7 @@ def drawing(view: View) -> str:
     for stream in results.streams:
         last = sum(float(course[-1]) for course in stream_flows(results, stream).values())
         source, target = stream.source.rpartition(".")[0], stream.target.rpartition(".")[0]
-        streams.append(DrawnStream(view.tag(stream), source, target, flow.label(last)))
+        streams.append(DrawnStream(stream.stream, source, target, flow.label(last)))
     units = [
         DrawnUnit(u.unit, u.type, _passed(view, u.unit, "supply", "in"), _passed(view, u.unit, "withdrawal", "out")) for u in results.units
     ]
@@ -189,7 +189,7 @@ def streams(view: View) -> str:
     header = ("Stream", "start", "mean", end, f"[{mass.text}]", "start", "mean", end)
     body = []
     for stream, entries in itertools.groupby(rows, key=lambda entry: entry.stream):
-        route = f"{view.tag(stream)}  {stream.source} → {stream.target}"
+        route = f"{stream.stream}  {stream.source} → {stream.target}"
         body.append(f'<tr class="head"><td colspan="8">{text(route)}</td></tr>')
         body += [_stream_row(entry, flow, mass, share) for entry in entries]
     how = (

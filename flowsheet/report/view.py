@@ -9,7 +9,7 @@ from typing import Any
 
 from flowsheet.display import Display
 from flowsheet.report.plots import Band, TimeAxis
-from flowsheet.results import Results, StreamRow
+from flowsheet.results import Results
 from solvers import Status
 
 REFILL_START, REFILL_ENDS = "refill_start", ("refill_settled",)
@@ -51,11 +51,6 @@ class View:
     def at(self, time: float) -> str:
         """Return a time with its unit."""
         return self.axis.unit.label(time, 6)
-
-    def tag(self, stream: StreamRow) -> str:
-        """Return the short name of a stream: the one given in the case, else its number."""
-        own = stream.stream != stream.source.replace(".", "_")
-        return stream.stream if own else f"S{self.results.streams.index(stream) + 1}"
 
     @cached_property
     def refills(self) -> tuple[Band, ...]:

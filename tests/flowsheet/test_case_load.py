@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from pyomo.network import Arc
 
 from flowsheet import load_case
 from flowsheet.case_load import case_from_resolved
 from flowsheet.positions import index_positions
 from flowsheet.problems import CaseErrors
+from flowsheet.run import build_flowsheet
 from solvers.errors import UsageError
 
 CASE = Path(__file__).parents[2] / "cases" / "cdc_line"
@@ -52,6 +54,16 @@ def test_edited_record_is_refused_by_key() -> None:
     resolved["units"]["blender"]["tanks"] = -1
     with pytest.raises(CaseErrors, match=r"units\.blender\.tanks: below its bound"):
         case_from_resolved(resolved)
+
+
+def test_names_of_streams_reach_the_model_and_the_record(tmp_path: Path) -> None:
+    text = (CASE / "case.toml").read_text().replace('to = "blender.inlet_2"', 'to = "blender.inlet_2"\nname = "drug"', 1)
+    file = tmp_path / "case.toml"
+    file.write_text(text)
+    case = load_case(file)
+    names = ["S1", "drug", "S3", "S4"]
+    assert [stream["name"] for stream in case.resolved["streams"]] == names
+    assert [arc.name for arc in build_flowsheet(case).model.component_objects(Arc)] == names
 
 
 def test_overrides() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pyomo.network import Arc
 from pyomo.util.check_units import assert_units_consistent
 
 from flowsheet import Flowsheet
@@ -86,6 +87,22 @@ def test_wrong_stream(source: str, target: str, message: str) -> None:
         flowsheet.connect(source, target)
     assert message in str(caught.value)
     assert len(flowsheet.streams) == 1
+
+
+def test_names_of_streams_reach_the_model() -> None:
+    flowsheet = Flowsheet(horizon=1.0, materials=MATERIALS)
+    for name in ("a", "b", "S2"):
+        flowsheet.add(name, Source, flow=BLEND)
+        flowsheet.add(f"bin_{name}", Sink)
+    flowsheet.connect("a.outlet", "bin_a.inlet", "stream_1")
+    for taken in ("stream_1", "bin_a", "time"):
+        with pytest.raises(UsageError, match=f"stream '{taken}'"):
+            flowsheet.connect("b.outlet", "bin_b.inlet", taken)
+    flowsheet.connect("b.outlet", "bin_b.inlet")
+    flowsheet.connect("S2.outlet", "bin_S2.inlet")
+    arcs = {arc.name: arc.source.name for arc in flowsheet.model.component_objects(Arc)}
+    # what has no name is numbered by its place, past what a unit is called
+    assert arcs == {"stream_1": "a.outlet", "S3": "b.outlet", "S4": "S2.outlet"}
 
 
 def test_streams_of_different_components_are_refused() -> None:

@@ -44,7 +44,7 @@ def case():
         "horizon": HORIZON,
         "materials": {name: {} for name in MATERIALS},
         "units": {"feeder": {"type": "loss_in_weight_feeder"}, "bin": {"type": "sink"}},
-        "streams": [{"from": "feeder.outlet", "to": "bin.inlet"}],
+        "streams": [{"name": "S1", "from": "feeder.outlet", "to": "bin.inlet"}],
         "profiles": [{"variable": "feeder.disturbance", "times": [0.0, 50.0, 60.0], "values": [0.0, 0.2, 0.0], "label": "surge"}],
         "specifications": [{"variable": "feeder.outlet_total", "upper": 0.011, "label": "Flow"}],
     }
