@@ -12,12 +12,12 @@ from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.stream import Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import REV_PER_S, Parameter, UnitBlock
 
 FILL_ROUNDING = 1e-6
 """Relative fill below which the power of the fill is rounded, so that an empty tank is a regular point."""
 
-_REV_S = u.revolution / u.s
+_INLETS = Parameter("inlets", u.dimensionless, "number of inlets", 1, 1, integer=True)
 
 
 @declare_custom_block("ContinuousBlender", rule="build")
@@ -64,24 +64,20 @@ class ContinuousBlenderData(UnitBlock):
     """
 
     parameters: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("inlets", u.dimensionless, "number of inlets", 1, 1, integer=True),
+        _INLETS,
         Parameter("tanks", u.dimensionless, "number of equal tanks", 3, 1, integer=True, source="recalled: 1.5-6"),
         Parameter("delay_cells", u.dimensionless, "number of cells of the dead time; 0 for none", 5, 0, integer=True, source="assumed"),
-        Parameter("delay", u.s, "dead time in front of the tanks", 5.0, 0.0, open_lower=True, source="assumed"),
-        Parameter(
+        Parameter.positive("delay", u.s, "dead time in front of the tanks", 5.0, source="assumed"),
+        Parameter.positive(
             "mean_time",
             u.s,
             "mean residence time in the tanks at reference speed and flow",
             55.0,
-            0.0,
-            open_lower=True,
             source="recalled: about 150 s at 40 rpm to 20 s at 250 rpm",
         ),
-        Parameter("speed", _REV_S, "impeller speed", 5 / 3, 0.0, open_lower=True, input=True, source="assumed: 100 rpm"),
-        Parameter(
-            "reference_speed", _REV_S, "impeller speed at which mean_time holds", 5 / 3, 0.0, open_lower=True, source="assumed: 100 rpm"
-        ),
-        Parameter("reference_flow", u.kg / u.s, "mass flow at which mean_time holds", 20 / 3600, 0.0, open_lower=True, source="20 kg/h"),
+        Parameter.positive("speed", REV_PER_S, "impeller speed", 5 / 3, input=True, source="assumed: 100 rpm"),
+        Parameter.positive("reference_speed", REV_PER_S, "impeller speed at which mean_time holds", 5 / 3, source="assumed: 100 rpm"),
+        Parameter.positive("reference_flow", u.kg / u.s, "mass flow at which mean_time holds", 20 / 3600, source="20 kg/h"),
         Parameter("speed_exponent", u.dimensionless, "exponent of the mean residence time on speed", 1.1, 0.0, source="recalled"),
         Parameter("flow_exponent", u.dimensionless, "exponent of the mean residence time on flow", 0.0, 0.0, 1.0, open_upper=True),
         Parameter("initial_mass", u.kg, "hold-up at the start", 0.0, 0.0),
@@ -90,12 +86,11 @@ class ContinuousBlenderData(UnitBlock):
         ),
     )
     shown: ClassVar[tuple[str, ...]] = ("outlet_fraction", "outlet_total", "total_mass", "residence_time")
-    inputs: ClassVar[tuple[str, ...]] = ("speed",)
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return ``inlet_1`` to the number of inlets asked for."""
-        return tuple(f"inlet_{number}" for number in range(1, int(given.get("inlets", 1)) + 1))
+        return tuple(f"inlet_{number}" for number in range(1, int(_INLETS.chosen(given)) + 1))
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:

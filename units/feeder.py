@@ -12,14 +12,10 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
 from solvers.errors import CaseError
-from units.laws import smooth_clip, smooth_minimum, smooth_positive
+from units.laws import KINK_WIDTH, smooth_clip, smooth_minimum, smooth_positive
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import REV_PER_S, Parameter, UnitBlock
 
-KINK_WIDTH = 1e-8
-"""Share of the screw's top speed over which the kinks of its limits are rounded."""
-
-_REV_S = u.revolution / u.s
 _KG_REV = u.kg / u.revolution
 
 
@@ -34,7 +30,6 @@ class LossInWeightFeederData(UnitBlock):
         delivered          = feed_factor tanh(mass/heel) screw_speed (1 + disturbance)
         screw_time d screw_speed/dt = command_speed - screw_speed
         filter_time d measured_flow/dt = (1 - refilling) (delivered - refill_flow - measured_flow)
-
         target             = min(setpoint, ff_full speed_limit)
         command            = target + gain (target - measured_flow) + integral
         held_speed         = clip(command/ff_full, 0, speed_limit)
@@ -45,14 +40,12 @@ class LossInWeightFeederData(UnitBlock):
 
     and at the start, in gravimetric mode::
 
-        mass               = initial_mass
-        screw_speed        = min(initial_running target/feed_factor, speed_limit)
-        measured_flow      = feed_factor screw_speed
-        integral           = ff_full screw_speed - initial_running target
+        mass = initial_mass,  screw_speed = min(initial_running target/feed_factor, speed_limit)
+        measured_flow = feed_factor screw_speed,  integral = ff_full screw_speed - initial_running target
 
-    Modes, all switched by events: ``refill_start`` (mass falls below ``refill_below``) opens the refill valve and goes
-    volumetric with the screw's momentary speed; ``refill_stop`` (mass rises above ``refill_above``) closes it;
-    ``refill_settled`` (``settle_time`` later) returns to gravimetric control and hands the integral what scheduling changed.
+    Modes, all switched by events: ``refill_start`` (mass falls below ``refill_below``) opens the refill valve and goes volumetric
+    with the screw's momentary speed; ``refill_stop`` (mass rises above ``refill_above``) closes it; ``refill_settled`` (at
+    ``settle_end``, ``settle_time`` later) returns to gravimetric control and hands the integral what scheduling changed.
 
     | symbol | meaning | unit |
     |---|---|---|
@@ -65,15 +58,13 @@ class LossInWeightFeederData(UnitBlock):
     | command, integral | controller output, its integral term (state) | kg/s |
     | refilling, gravimetric | 1 while the refill valve is open; 1 under weight control, 0 in volumetric mode | - |
     | frozen_speed, frozen_factor | screw speed and feed factor when volumetric mode began (before: zero) | rev/s, kg/rev |
-    | scheduling | 0: screw frozen in volumetric mode, 1: corrected for the whole change of feed_factor | - |
-    | settle_end | when gravimetric control comes back | s |
 
-    Assumptions: the mixture in the hopper has the composition of the refill at all times. The weight filter is held while the
-    valve is open, so that the refill stream, which the weight contains, never reaches the controller; the integral term
-    is held in volumetric mode and does not wind up at the limits of the screw. Below the heel the screw runs empty.
-    No weighing noise. The clip is rounded over 1e-8 of the top speed, so that at set point zero the screw creeps at 5e-9 of it
-    at most; max(mass, 0) is rounded over the heel. The start is steady for a set point of ``initial_running`` times the present
-    one, with no disturbance before it and a hopper above its heel; if the screw cannot deliver that, at the screw's top speed.
+    Assumptions: the mixture in the hopper has the composition of the refill at all times. The weight filter is held while the valve is
+    open, so that the refill stream, which the weight contains, never reaches the controller; the integral term is held in volumetric
+    mode and does not wind up at the limits of the screw. Below the heel the screw runs empty. No weighing noise. The clip is rounded
+    over 1e-8 of the top speed, so that at set point zero the screw creeps at 5e-9 of it at most; max(mass, 0) is rounded over the heel.
+    The start is steady for a set point of ``initial_running`` times the present one, with no disturbance before it and a hopper above
+    its heel; if the screw cannot deliver that, at the screw's top speed.
 
     Valid for a set point from zero to what the screw can deliver. Source of the feed factor's form and of all default values:
     recalled from the literature, check before quoting; feed factors depend strongly on material and screw.
@@ -87,27 +78,24 @@ class LossInWeightFeederData(UnitBlock):
         Parameter("composition", u.dimensionless, "mass fractions in the hopper", lower=0.0, upper=1.0, per_component=True, fractions=True),
         Parameter("setpoint", u.kg / u.s, "set point of the mass flow", lower=0.0, input=True),
         Parameter("disturbance", u.dimensionless, "relative deviation of the delivered flow", 0.0, lower=-1.0, input=True),
-        Parameter("feed_factor_full", _KG_REV, "feed factor at high mass", 0.020, 0.0, open_lower=True, source="recalled: 1-40 g/rev"),
-        Parameter(
-            "feed_factor_empty", _KG_REV, "feed factor at low mass", 0.016, 0.0, open_lower=True, source="recalled: 10-30 % below full"
-        ),
+        Parameter.positive("feed_factor_full", _KG_REV, "feed factor at high mass", 0.020, source="recalled: 1-40 g/rev"),
+        Parameter.positive("feed_factor_empty", _KG_REV, "feed factor at low mass", 0.016, source="recalled: 10-30 % below full"),
         Parameter("feed_factor_decay", 1 / u.kg, "decay of the feed factor with mass", 0.8, 0.0, source="illustrative"),
-        Parameter("screw_time", u.s, "time constant of screw and drive", 1.0, 0.0, open_lower=True, source="assumed"),
-        Parameter("speed_limit", _REV_S, "top speed of the screw", 3.0, 0.0, open_lower=True, source="assumed: 180 rpm"),
-        Parameter("filter_time", u.s, "time constant of the weight filter", 3.0, 0.0, open_lower=True, source="assumed"),
+        Parameter.positive("screw_time", u.s, "time constant of screw and drive", 1.0, source="assumed"),
+        Parameter.positive("speed_limit", REV_PER_S, "top speed of the screw", 3.0, source="assumed: 180 rpm"),
+        Parameter.positive("filter_time", u.s, "time constant of the weight filter", 3.0, source="assumed"),
         Parameter("gain", u.dimensionless, "controller gain; 0 with the screw in open loop", 0.5, 0.0, source="assumed"),
-        Parameter("integral_time", u.s, "integral time of the controller", 20.0, 0.0, open_lower=True, source="assumed"),
+        Parameter.positive("integral_time", u.s, "integral time of the controller", 20.0, source="assumed"),
         Parameter("refill_below", u.kg, "mass at which refilling starts", 1.0, 0.0, source="assumed"),
         Parameter("refill_above", u.kg, "mass at which refilling stops", 3.0, 0.0, source="assumed"),
         Parameter("refill_rate", u.kg / u.s, "mass flow while refilling", 0.2, 0.0, source="recalled: volumetric window 5-30 s"),
-        Parameter("settle_time", u.s, "volumetric time after refilling", 15.0, 0.0, open_lower=True, source="recalled: 10-30 s"),
+        Parameter.positive("settle_time", u.s, "volumetric time after refilling", 15.0, source="recalled: 10-30 s"),
         Parameter("scheduling", u.dimensionless, "share of the feed factor's change corrected in volumetric mode", 0.0, 0.0, 1.0),
-        Parameter("heel", u.kg, "mass below which the screw runs empty", 1e-3, 0.0, open_lower=True, source="assumed"),
+        Parameter.positive("heel", u.kg, "mass below which the screw runs empty", 1e-3, source="assumed"),
         Parameter("initial_mass", u.kg, "mass in the hopper at the start", 2.5, 0.0, source="assumed"),
         Parameter("initial_running", u.dimensionless, "share of the set point delivered at the start", 1.0, 0.0, 1.0),
     )
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "measured_flow", "mass", "screw_speed", "gravimetric")
-    inputs: ClassVar[tuple[str, ...]] = ("setpoint", "disturbance")
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,7 +119,7 @@ class LossInWeightFeederData(UnitBlock):
     def _add_states(self, time: Any) -> None:
         flow = u.kg / u.s
         self.mass = pyo.Var(time, initialize=1.0, bounds=(0, None), units=u.kg, doc="mass in the hopper")
-        self.screw_speed = pyo.Var(time, initialize=1.0, bounds=(0, None), units=_REV_S, doc="screw speed")
+        self.screw_speed = pyo.Var(time, initialize=1.0, bounds=(0, None), units=REV_PER_S, doc="screw speed")
         self.measured_flow = pyo.Var(time, initialize=0.0, units=flow, doc="filtered loss of weight")
         self.integral = pyo.Var(time, initialize=0.0, units=flow, doc="integral term of the controller")
         for state, size in ((self.mass, 1.0), (self.screw_speed, 1.0), (self.measured_flow, TYPICAL_FLOW), (self.integral, TYPICAL_FLOW)):
@@ -142,13 +130,12 @@ class LossInWeightFeederData(UnitBlock):
     def _add_modes(self, time: Any) -> None:
         self.refilling = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 while the refill valve is open")
         self.gravimetric = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 under weight control, 0 in volumetric mode")
-        self.frozen_speed = pyo.Var(time, bounds=(0, None), units=_REV_S, doc="screw speed when volumetric mode began")
+        self.frozen_speed = pyo.Var(time, bounds=(0, None), units=REV_PER_S, doc="screw speed when volumetric mode began")
         self.frozen_factor = pyo.Var(time, bounds=(0, None), units=_KG_REV, doc="feed factor when volumetric mode began")
         self.settle_end = pyo.Var(time, units=u.s, doc="time at which gravimetric control comes back")
-        # What volumetric mode needs is set by the event that begins it.
         self.gravimetric.fix(1)
         for mode in (self.refilling, self.frozen_speed, self.frozen_factor, self.settle_end):
-            mode.fix(0)
+            mode.fix(0)  # until the event that begins volumetric mode
 
     def _add_hopper(self, time: Any, components: list[str]) -> None:
         @self.Expression(time, doc="mass per revolution of the filled screw")
@@ -193,7 +180,7 @@ class LossInWeightFeederData(UnitBlock):
 
         @self.Expression(time, doc="screw speed for the command within the screw's limits")
         def held_speed(b: Any, t: float) -> Any:
-            return smooth_clip(b.command[t] / b.feed_factor_full, 0 * _REV_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
+            return smooth_clip(b.command[t] / b.feed_factor_full, 0 * REV_PER_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
 
         @self.Expression(time, doc="screw speed in volumetric mode")
         def volumetric_speed(b: Any, t: float) -> Any:
@@ -250,19 +237,13 @@ class LossInWeightFeederData(UnitBlock):
         """Add the equations of the start, so that it follows parameters and inputs whenever they change."""
         self.mass[t0].set_value(pyo.value(self.initial_mass))  # a guess: given the mass, the other equations are linear
 
-        @self.Constraint(doc="hopper mass at the start")
-        def mass_start(b: Any) -> Any:
-            return b.mass[t0] == b.initial_mass
-
-        @self.Constraint(doc="screw speed at the start: its share of the set point, if the screw can")
-        def screw_speed_start(b: Any) -> Any:
-            asked = b.initial_running * b.target[t0] / b.feed_factor[t0]
-            return b.screw_speed[t0] == smooth_minimum(asked, b.speed_limit, KINK_WIDTH * b.speed_limit)
-
-        @self.Constraint(doc="measured flow at the start")
-        def measured_flow_start(b: Any) -> Any:
-            return b.measured_flow[t0] == b.feed_factor[t0] * b.screw_speed[t0]
-
-        @self.Constraint(doc="integral term at the start: the one that holds the screw's speed")
-        def integral_start(b: Any) -> Any:
-            return b.integral[t0] == b.feed_factor_full * b.screw_speed[t0] - b.initial_running * b.target[t0]
+        @self.Constraint(["mass", "screw_speed", "measured_flow", "integral"], doc="the start")
+        def start(b: Any, state: str) -> Any:
+            flow = b.initial_running * b.target[t0]
+            value = {
+                "mass": b.initial_mass,
+                "screw_speed": smooth_minimum(flow / b.feed_factor[t0], b.speed_limit, KINK_WIDTH * b.speed_limit),
+                "measured_flow": b.feed_factor[t0] * b.screw_speed[t0],
+                "integral": b.feed_factor_full * b.screw_speed[t0] - flow,
+            }
+            return b.component(state)[t0] == value[state]

@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+KINK_WIDTH = 1e-8
+"""Share of a quantity's scale over which the kinks of its limits are rounded."""
+
 
 def _numeric(value: Any) -> bool:
     return isinstance(value, (int, float, np.ndarray, np.generic))
@@ -28,10 +31,6 @@ def _numeric(value: Any) -> bool:
 
 def _exp(value: Any) -> Any:
     return np.exp(value) if _numeric(value) else pyo.exp(value)
-
-
-def _log(value: Any) -> Any:
-    return np.log(value) if _numeric(value) else pyo.log(value)
 
 
 def _sqrt(value: Any) -> Any:
@@ -116,26 +115,6 @@ def kawakita_pressure(density: Any, initial: Any, a: Any, b: Any) -> Any:
     return (density - initial) / (b * (density * (a - 1) + initial))
 
 
-def heckel_density(pressure: Any, slope: Any, intercept: Any) -> Any:
-    """Return the relative density by Heckel, ``ln(1/(1 - rho)) = K P + A`` (``slope`` K in 1/Pa, yield pressure 1/K)."""
-    return 1 - _exp(-(slope * pressure + intercept))
-
-
-def heckel_pressure(density: Any, slope: Any, intercept: Any) -> Any:
-    """Return the pressure (Pa) that gives a relative density below one; exact inverse of :func:`heckel_density`."""
-    return (-_log(1 - density) - intercept) / slope
-
-
-def gurnham_density(pressure: Any, slope: Any, intercept: Any, unit_pressure: Any = 1.0) -> Any:
-    """Return the relative density by Gurnham, ``rho = A ln(P/P0) + B``, with P > 0 and ``unit_pressure`` P0 in the unit of P."""
-    return slope * _log(pressure / unit_pressure) + intercept
-
-
-def gurnham_pressure(density: Any, slope: Any, intercept: Any, unit_pressure: Any = 1.0) -> Any:
-    """Return the pressure that gives a relative density; exact inverse of :func:`gurnham_density`."""
-    return unit_pressure * _exp((density - intercept) / slope)
-
-
 def kuentz_leuenberger_strength(density: Any, strength: Any, critical: Any) -> Any:
     """Return the tensile strength (Pa) by Kuentz and Leuenberger: zero at the critical density, ``strength`` without pores.
 
@@ -145,11 +124,6 @@ def kuentz_leuenberger_strength(density: Any, strength: Any, critical: Any) -> A
     6.381385
     """
     return strength * (1 - (1 - density) / (1 - critical) * _exp(density - critical))
-
-
-def ryshkewitch_duckworth_strength(density: Any, strength: Any, slope: Any) -> Any:
-    """Return the tensile strength (Pa) by Ryshkewitch and Duckworth, ``sigma0 exp(-k_b (1 - rho))``."""
-    return strength * _exp(-slope * (1 - density))
 
 
 def flat_break_force(strength: Any, diameter: Any, thickness: Any) -> Any:

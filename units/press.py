@@ -14,21 +14,15 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from solvers.errors import CaseError
 from units import laws
+from units.laws import KINK_WIDTH
 from units.stream import Material, add_powder_port, mass_fractions
-from units.unit import Parameter, UnitBlock
-
-KINK_WIDTH = 1e-8
-"""Share of a quantity's scale over which the kinks of its limits are rounded."""
+from units.unit import REV_PER_S, Parameter, UnitBlock
 
 MASS_HEEL = 1e-6
 """Mass in the hopper (kg) below which the composition of what leaves fades to uniform."""
 
-_REV_S = u.revolution / u.s
 _DENSITY = u.kg / u.m**3
-
-
-def _positive(name: str, unit: Any, doc: str, default: float, source: str, **more: Any) -> Parameter:
-    return Parameter(name, unit, doc, default, 0.0, open_lower=True, source=source, **more)
+_positive = Parameter.positive
 
 
 @declare_custom_block("TabletPress", rule="build")
@@ -82,9 +76,9 @@ class TabletPressData(UnitBlock):
         _positive("fill_depth", u.m, "die filling depth", 0.010, "source: 7-13 mm in Bachawala 2025", input=True),
         _positive("thickness", u.m, "in-die thickness at main compression", 0.0026, "source: 2.44 mm in Bachawala 2025", input=True),
         Parameter("stations", u.dimensionless, "dies on the turret", 30, 1, integer=True, source="assumed"),
-        _positive("nominal_speed", _REV_S, "turret speed at the level set point", 0.75, "recalled: 20-60 rpm"),
-        _positive("speed_limit", _REV_S, "top turret speed", 1.2, "assumed: 72 rpm"),
-        _positive("paddle_speed", _REV_S, "feed-frame speed", 1.0, "assumed: 60 rpm", input=True),
+        _positive("nominal_speed", REV_PER_S, "turret speed at the level set point", 0.75, "recalled: 20-60 rpm"),
+        _positive("speed_limit", REV_PER_S, "top turret speed", 1.2, "assumed: 72 rpm"),
+        _positive("paddle_speed", REV_PER_S, "feed-frame speed", 1.0, "assumed: 60 rpm", input=True),
         Parameter("speed_loss", u.dimensionless, "loss of die filling with turret speed", 0.10, 0.0, source="illustrative"),
         Parameter("depth_gain", u.dimensionless, "gain of die filling with depth", 0.02, 0.0, source="illustrative"),
         _positive("level_setpoint", u.kg, "hopper mass at nominal turret speed", 0.4, "recalled: 20-150 s", input=True),
@@ -109,7 +103,6 @@ class TabletPressData(UnitBlock):
         *("assay", "tablet_mass", "tensile_strength", "break_force", "force"),
         *("tablet_density", "level", "turret_speed", "throughput"),
     )
-    inputs: ClassVar[tuple[str, ...]] = ("fill_depth", "thickness", "paddle_speed", "level_setpoint")
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,7 +129,7 @@ class TabletPressData(UnitBlock):
 
     def _add_quantities(self, time: Any) -> None:
         for name, unit, doc in (
-            ("turret_speed", _REV_S, "turret speed, set by the hopper level"),
+            ("turret_speed", REV_PER_S, "turret speed, set by the hopper level"),
             ("tablet_mass", u.kg, "tablet mass"),
             ("relative_density", u.dimensionless, "relative density that the in-die thickness asks for"),
             ("compacted_density", u.dimensionless, "relative density in the die at main compression"),
@@ -172,7 +165,7 @@ class TabletPressData(UnitBlock):
         @self.Constraint(time, doc="level control: the turret follows the hopper level")
         def level_control(b: Any, t: float) -> Any:
             asked = b.nominal_speed * (1 + b.level_gain * (b.level[t] / b.level_setpoint[t] - 1))
-            return b.turret_speed[t] == laws.smooth_clip(asked, 0 * _REV_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
+            return b.turret_speed[t] == laws.smooth_clip(asked, 0 * REV_PER_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
 
         @self.Expression(time, doc="tablet mass while the hopper is not empty")
         def full_mass(b: Any, t: float) -> Any:
@@ -246,8 +239,6 @@ class TabletPressData(UnitBlock):
         def mass_balance(b: Any, t: float, c: str) -> Any:
             return b.mass_rate[t, c] == b.inlet_flow[t, c] - b.withdrawal[t, c]
 
-        t0 = time.first()
-
-        @self.Constraint(components, doc="powder in hopper and feed frame at the start")
-        def mass_start(b: Any, c: str) -> Any:
-            return b.mass[t0, c] == b.initial_mass * b.initial_composition[c]
+        @self.Constraint(components, doc="the start")
+        def start(b: Any, c: str) -> Any:
+            return b.mass[time.first(), c] == b.initial_mass * b.initial_composition[c]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pyomo.core.base.block import declare_custom_block
 
 from units.stream import Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 
 @declare_custom_block("Sink", rule="build")
@@ -31,9 +31,7 @@ class SinkData(UnitBlock):
     CaseError : a parameter is given.
     """
 
-    parameters: ClassVar[tuple[Parameter, ...]] = ()
     shown: ClassVar[tuple[str, ...]] = ("inlet_total", "inlet_fraction")
-    inputs: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:

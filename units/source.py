@@ -38,7 +38,6 @@ class SourceData(UnitBlock):
         Parameter("flow", u.kg / u.s, "component mass flow that is supplied", lower=0.0, per_component=True, input=True),
     )
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "outlet_fraction")
-    inputs: ClassVar[tuple[str, ...]] = ("flow",)
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:

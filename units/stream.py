@@ -16,7 +16,7 @@ from pyomo.environ import units as u
 from pyomo.network import Port
 
 from solvers.declare import nominal
-from solvers.errors import CaseError
+from solvers.errors import CaseError, Complaint
 from units.laws import smooth_absolute
 
 FLOW_HEEL = 1e-9
@@ -49,15 +49,17 @@ class Material:
     bulk_density: float
 
     def __post_init__(self) -> None:
-        for label, value in (("true_density", self.true_density), ("bulk_density", self.bulk_density)):
-            if not (math.isfinite(value) and value > 0):
-                raise CaseError(f"{self.name}.{label}: has to be positive (got {value!r}); allowed: (0, inf) kg/m**3", names=[self.name])
-        if self.bulk_density > self.true_density:
-            raise CaseError(
-                f"{self.name}.bulk_density: exceeds the true density ({self.bulk_density:g} > {self.true_density:g} kg/m**3)",
-                names=[self.name],
-                hint="the bulk density is that of the poured powder with its pores",
-            )
+        complaints = [
+            Complaint("has to be positive", repr(value), "(0, inf) kg/m**3", key=(label,))
+            for label, value in (("true_density", self.true_density), ("bulk_density", self.bulk_density))
+            if not (math.isfinite(value) and value > 0)
+        ]
+        hint = "" if complaints else "the bulk density is that of the poured powder with its pores"
+        if not complaints and self.bulk_density > self.true_density:
+            text = f"exceeds the true density ({self.bulk_density:g} > {self.true_density:g} kg/m**3)"
+            complaints.append(Complaint(text, hint=hint, key=("bulk_density",)))
+        if complaints:
+            raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], hint=hint, complaints=complaints)
 
     @property
     def porosity(self) -> float:

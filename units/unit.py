@@ -25,7 +25,10 @@ from pyomo.core.base.block import BlockData
 from pyomo.environ import Param, RangeSet, Var
 from pyomo.environ import units as pyunits
 
-from solvers.errors import CaseError
+from solvers.errors import CaseError, Complaint
+
+REV_PER_S = pyunits.revolution / pyunits.s
+"""Unit of rotational speeds."""
 
 FRACTION_TOLERANCE = 1e-9
 """How far mass fractions may sum from one."""
@@ -48,8 +51,8 @@ class Parameter:
     input : the constant value of the time-indexed Var of this name, which a profile may replace.
     source : where the default or range comes from; "recalled" if nobody has checked.
 
-    >>> Parameter("tanks", pyunits.dimensionless, "number of tanks", lower=1, integer=True).complaint(2.5)
-    'expected a whole number, got 2.5'
+    >>> print(Parameter("tanks", pyunits.dimensionless, "number of tanks", lower=1, integer=True).complaint(2.5))
+    expected a whole number (got 2.5)
     """
 
     name: str
@@ -66,20 +69,29 @@ class Parameter:
     input: bool = False
     source: str = ""
 
-    def complaint(self, value: Any) -> str:
-        """Return what is wrong with one number given in SI for this parameter, or an empty string."""
+    @classmethod
+    def positive(cls, name: str, unit: Any, doc: str, default: float | None = None, source: str = "", **more: Any) -> Parameter:
+        """Return a parameter that has to be above zero; ``more`` as for any."""
+        return cls(name, unit, doc, default, 0.0, open_lower=True, source=source, **more)
+
+    def chosen(self, given: Mapping[str, Any]) -> Any:
+        """Return what is given for this parameter among others by name, or its default."""
+        return given.get(self.name, self.default)
+
+    def complaint(self, value: Any) -> Complaint | None:
+        """Return what is wrong with one number given in SI for this parameter."""
         if isinstance(value, bool) or not isinstance(value, Real):
-            return f"expected a number, got {value!r}"
+            return Complaint("expected a number", repr(value))
         if not math.isfinite(value):
-            return f"not finite (got {value!r})"
+            return Complaint("not finite", repr(value))
         if self.integer and not float(value).is_integer():
-            return f"expected a whole number, got {value!r}"
+            return Complaint("expected a whole number", repr(value))
         number = float(value)
         if number < self.lower or (self.open_lower and number == self.lower):
-            return f"below its bound (got {number:g}); allowed: {self.allowed()}"
+            return Complaint("below its bound", f"{number:g}", self.allowed())
         if number > self.upper or (self.open_upper and number == self.upper):
-            return f"above its bound (got {number:g}); allowed: {self.allowed()}"
-        return ""
+            return Complaint("above its bound", f"{number:g}", self.allowed())
+        return None
 
     def allowed(self) -> str:
         """Return the allowed range in SI as text, such as ``(0, inf) kg``."""
@@ -88,24 +100,24 @@ class Parameter:
         unit = "" if self.unit is pyunits.dimensionless else f" {self.unit}"
         return f"{left}{self.lower:g}, {self.upper:g}{right}{unit}"
 
-    def complaints(self, value: Any, components: Sequence[str]) -> list[str]:
+    def complaints(self, value: Any, components: Sequence[str]) -> list[Complaint]:
         """Return all that is wrong with what is given for this parameter, in SI: a number, or a mapping from component to number."""
         if value is None:
-            return [f"has to be given; allowed: {self.allowed()}"]
+            return [Complaint("has to be given", allowed=self.allowed())]
         if not isinstance(value, Mapping):
-            numbers = {"": value}
-        elif self.per_component:
-            numbers = dict(value)
+            found = self.complaint(value)
+            wrong = [found] if found else []
+        elif not self.per_component:
+            return [Complaint("expected one number", f"one for each of {', '.join(value)}")]
         else:
-            return [f"expected one number, got one for each of {', '.join(value)}"]
-        wrong = [f"{key}: {text}" if key else text for key, number in numbers.items() if (text := self.complaint(number))]
-        if isinstance(value, Mapping):
-            wrong += [f"{key}: unknown component; allowed: {', '.join(components)}" for key in value if key not in components]
+            wrong = [found.within(key) for key, number in value.items() if (found := self.complaint(number))]
+            known = ", ".join(components)
+            wrong += [Complaint("unknown component", allowed=known, key=(key,)) for key in value if key not in components]
             missing = [] if self.fractions else [component for component in components if component not in value]
-            wrong += [f"needs one value for each component; missing: {', '.join(missing)}"] if missing else []
+            wrong += [Complaint(f"needs one value for each component; missing: {', '.join(missing)}")] if missing else []
         if self.fractions and not wrong:
             total = math.fsum(self.by_component(value, components).values())
-            wrong += [] if abs(total - 1.0) <= FRACTION_TOLERANCE else [f"mass fractions sum to {total:.9f}; allowed: 1"]
+            wrong += [] if abs(total - 1.0) <= FRACTION_TOLERANCE else [Complaint(f"mass fractions sum to {total:.9f}", allowed="1")]
         return wrong
 
     def by_component(self, value: Any, components: Sequence[str]) -> dict[str, float]:
@@ -127,7 +139,11 @@ class UnitBlock(BlockData):
     shown: ClassVar[tuple[str, ...]] = ()
     """Names of time-indexed Vars and Expressions worth a plot, most telling first."""
     inputs: ClassVar[tuple[str, ...]] = ()
-    """Names of the time-indexed Vars that the unit fixes to a constant and a case may give a profile."""
+    """Names of the time-indexed Vars that the unit fixes to a constant and a case may give a profile: the parameters that say so."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.inputs = tuple(parameter.name for parameter in cls.parameters if parameter.input)
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -151,16 +167,17 @@ class UnitBlock(BlockData):
         CaseError : a parameter is unknown, missing or out of its range; all of them are named.
         """
         known = {parameter.name for parameter in self.parameters}
-        complaints = [f"{self.name}.{name}: unknown parameter; allowed: {', '.join(sorted(known))}" for name in given if name not in known]
+        allowed = ", ".join(sorted(known))
+        complaints = [Complaint("unknown parameter", allowed=allowed, key=(name,)) for name in given if name not in known]
         for parameter in self.parameters:
-            wrong = parameter.complaints(given.get(parameter.name, parameter.default), components)
-            complaints += [f"{self.name}.{parameter.name}: {text}" for text in wrong]
+            wrong = parameter.complaints(parameter.chosen(given), components)
+            complaints += [complaint.within(parameter.name) for complaint in wrong]
         if complaints:
-            raise CaseError("; ".join(complaints), names=[self.name])
+            raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], complaints=complaints)
 
         whole: dict[str, int] = {}
         for parameter in self.parameters:
-            value = given.get(parameter.name, parameter.default)
+            value = parameter.chosen(given)
             if parameter.integer:
                 whole[parameter.name] = int(value)
                 continue

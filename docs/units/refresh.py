@@ -180,9 +180,7 @@ def draw_compaction() -> None:
     left.set(xlabel="pressure (MPa)", ylabel="relative density (-)", xlim=(0, 400), ylim=(0.3, 1.0), title="Compaction")
     dense = np.linspace(0.45, 1.0, 200)
     right.plot(dense, laws.kuentz_leuenberger_strength(dense, 12e6, 0.45) / 1e6, color=COLORS[1], label="Kuentz-Leuenberger")
-    right.plot(dense, laws.ryshkewitch_duckworth_strength(dense, 12e6, 7.0) / 1e6, color=COLORS[2], label="Ryshkewitch-Duckworth")
     right.plot(rows["rho_Kawakita"], rows["sigma_KuentzLeuenberger_MPa"], "o", color=COLORS[1], mfc="none")
-    right.plot(rows["rho_Kawakita"], rows["sigma_RyshkewitchDuckworth_MPa"], "o", color=COLORS[2], mfc="none")
     right.set(xlabel="relative density (-)", ylabel="tensile strength (MPa)", xlim=(0.4, 1.0), ylim=(0, None), title="Strength")
     for axes in (left, right):
         axes.legend(frameon=False)

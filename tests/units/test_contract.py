@@ -11,7 +11,7 @@ from pyomo.environ import units as u
 from pyomo.util.check_units import assert_units_consistent, assert_units_equivalent
 
 from solvers import lower
-from solvers.errors import CaseError
+from solvers.errors import CaseError, Complaint
 from units.blender import ContinuousBlender
 from units.feeder import LossInWeightFeeder
 from units.press import TabletPress
@@ -59,7 +59,6 @@ def test_everything_is_documented_and_has_a_unit(rig, unit, given):
 def test_promised_names_exist(rig, unit, given):
     contract = unit._ComponentDataClass
     block = rig(unit, **given).model.unit
-    assert contract.inputs == tuple(parameter.name for parameter in contract.parameters if parameter.input)
     for name in contract.shown:
         assert block.component(name) is not None, name
     for name in contract.inputs:
@@ -124,35 +123,43 @@ def test_all_complaints_come_at_once_and_by_name(materials, unit):
     assert "unit.spedd: unknown parameter" in str(caught.value)
     for name in required:
         assert f"unit.{name}: has to be given" in str(caught.value)
+    assert {complaint.key for complaint in caught.value.complaints} == {("spedd",), *((name,) for name in required)}
+
+
+def test_what_is_chosen_of_what_is_given():
+    tanks = Parameter("tanks", u.dimensionless, "number of tanks", 3, 1, integer=True)
+    assert (tanks.chosen({}), tanks.chosen({"tanks": 5}), tanks.chosen({"cells": 5})) == (3, 5, 3)
+    assert ContinuousBlender._ComponentDataClass.inlets({}) == ("inlet_1",)
 
 
 def test_parameter_complaints():
-    real = Parameter("time", u.s, "a time", lower=0.0, open_lower=True)
-    assert real.complaint(1) == ""
-    assert real.complaint(0.0) == "below its bound (got 0); allowed: (0, inf) s"
-    assert "expected a number" in real.complaint(True)
-    assert "expected a number" in real.complaint("5")
-    assert "not finite" in real.complaint(float("nan"))
-    assert "not finite" in real.complaint(float("inf"))
-    assert real.complaints(None, ["a"]) == ["has to be given; allowed: (0, inf) s"]
-    assert "expected one number" in real.complaints({"a": 1.0}, ["a"])[0]
+    real = Parameter.positive("time", u.s, "a time")
+    assert real.complaint(1) is None
+    assert real.complaint(0.0) == Complaint("below its bound", "0", "(0, inf) s")
+    assert "expected a number" in str(real.complaint(True))
+    assert "expected a number" in str(real.complaint("5"))
+    assert "not finite" in str(real.complaint(float("nan")))
+    assert "not finite" in str(real.complaint(float("inf")))
+    assert real.complaints(None, ["a"]) == [Complaint("has to be given", allowed="(0, inf) s")]
+    assert "expected one number" in str(real.complaints({"a": 1.0}, ["a"])[0])
     whole = Parameter("tanks", u.dimensionless, "tanks", lower=1, upper=9, integer=True)
-    assert whole.complaint(3) == whole.complaint(3.0) == ""
-    assert whole.complaint(10) == "above its bound (got 10); allowed: [1, 9]"
+    assert whole.complaint(3) is whole.complaint(3.0) is None
+    assert str(whole.complaint(10)) == "above its bound (got 10); allowed: [1, 9]"
 
 
 def test_fractions_have_to_sum_to_one():
     fractions = Parameter("composition", u.dimensionless, "mass fractions", lower=0.0, upper=1.0, per_component=True, fractions=True)
     assert fractions.complaints({"a": 1.0}, ["a", "b"]) == []
     assert fractions.by_component({"a": 1.0}, ["a", "b"]) == {"a": 1.0, "b": 0.0}
-    assert fractions.complaints({"a": 0.5, "b": 0.49}, ["a", "b"]) == ["mass fractions sum to 0.990000000; allowed: 1"]
-    assert "c: unknown component" in fractions.complaints({"c": 1.0}, ["a", "b"])[0]
-    assert "a: below its bound" in fractions.complaints({"a": -0.1, "b": 1.1}, ["a", "b"])[0]
+    assert fractions.complaints({"a": 0.5, "b": 0.49}, ["a", "b"]) == [Complaint("mass fractions sum to 0.990000000", allowed="1")]
+    assert fractions.complaints({"c": 1.0}, ["a", "b"]) == [Complaint("unknown component", allowed="a, b", key=("c",))]
+    below, above = fractions.complaints({"a": -0.1, "b": 1.1}, ["a", "b"])
+    assert (str(below), above.key) == ("a: below its bound (got -0.1); allowed: [0, 1]", ("b",))
 
 
 def test_a_component_without_value_is_named():
     each = Parameter("flow", u.kg / u.s, "flow", lower=0.0, per_component=True)
-    assert each.complaints({"a": 1.0}, ["a", "b"]) == ["needs one value for each component; missing: b"]
+    assert each.complaints({"a": 1.0}, ["a", "b"]) == [Complaint("needs one value for each component; missing: b")]
     assert each.by_component(2.0, ["a", "b"]) == {"a": 2.0, "b": 2.0}
 
 

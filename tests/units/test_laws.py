@@ -27,8 +27,6 @@ def test_worked_vectors():
     strength = laws.kuentz_leuenberger_strength(density, 12e6, 0.45)
     assert density == pytest.approx(table["rho_Kawakita"], abs=5e-9)
     assert strength / 1e6 == pytest.approx(table["sigma_KuentzLeuenberger_MPa"], abs=5e-9)
-    weaker = laws.ryshkewitch_duckworth_strength(density, 12e6, 7.0)
-    assert weaker / 1e6 == pytest.approx(table["sigma_RyshkewitchDuckworth_MPa"], abs=5e-9)
     assert laws.flat_break_force(strength, 0.010, 0.004) == pytest.approx(table["break_force_flat_N"], abs=5e-7)
 
 
@@ -41,23 +39,9 @@ def test_kawakita_inverse_is_exact(pressure, initial, a, b):
     assert laws.kawakita_pressure(density, initial, a, b) == pytest.approx(pressure, rel=1e-12 / left**2 + 1e-12, abs=1e-6)
 
 
-@given(pressure=st.floats(1e6, 5e8), slope=st.floats(1e-9, 1e-8), intercept=st.floats(0.2, 1.0))
-def test_heckel_inverse_is_exact(pressure, slope, intercept):
-    density = laws.heckel_density(pressure, slope, intercept)
-    assert 0 < density < 1
-    assert laws.heckel_pressure(density, slope, intercept) == pytest.approx(pressure, rel=1e-9)
-
-
-@given(pressure=st.floats(1.0, 500.0), slope=st.floats(0.02, 0.2), intercept=st.floats(0.0, 0.5))
-def test_gurnham_inverse_is_exact(pressure, slope, intercept):
-    density = laws.gurnham_density(pressure, slope, intercept, 2.0)
-    assert laws.gurnham_pressure(density, slope, intercept, 2.0) == pytest.approx(pressure, rel=1e-10)
-
-
 def test_strength_limits():
     assert laws.kuentz_leuenberger_strength(0.45, 12e6, 0.45) == pytest.approx(0.0, abs=1e-6)
     assert laws.kuentz_leuenberger_strength(1.0, 12e6, 0.45) == pytest.approx(12e6)
-    assert laws.ryshkewitch_duckworth_strength(1.0, 12e6, 7.0) == pytest.approx(12e6)
     assert laws.elastic_recovery(0.5, 0.05, 0.5) == 0.0
     assert laws.elastic_recovery(1.0, 0.05, 0.5) == pytest.approx(0.05)
 
@@ -75,10 +59,7 @@ def test_the_same_laws_build_pyomo_expressions():
     model.density = pyo.Var(initialize=0.8)
     expressions = (
         (laws.kawakita_pressure, (0.30, 0.72, 0.05e-6)),
-        (laws.heckel_pressure, (8e-9, 0.6)),
-        (laws.gurnham_pressure, (0.1, 0.3)),
         (laws.kuentz_leuenberger_strength, (12e6, 0.45)),
-        (laws.ryshkewitch_duckworth_strength, (12e6, 7.0)),
         (laws.smooth_clip, (0.0, 0.5, 1e-3)),
     )
     for law, constants in expressions:
