@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flowsheet import schema
@@ -12,6 +13,7 @@ from flowsheet.positions import Path, Positions, dotted
 from flowsheet.problems import Problem, did_you_mean, listed, shown
 from flowsheet.quantities import QuantityError, examples, parse_quantity, si_text, split_quantity
 from flowsheet.schema import Key, Kind
+from solvers.errors import Complaint
 from units.unit import Parameter
 
 
@@ -53,6 +55,12 @@ class Checker:
             return Problem(message, key, allowed, hint, self.file)
         line, column = self.positions.key(path) if at_key else self.positions.value(path)
         return Problem(message, key, allowed, hint, self.file, line, column)
+
+    def complaint(self, path: Path, complaint: Complaint, *, at_key: bool = False) -> None:
+        """Note a complaint about what stands at a path, or within it."""
+        got = f" (got {complaint.got})" if complaint.got else ""
+        place = (*path, *complaint.key)
+        self.problem(place, complaint.message + got, complaint.allowed, complaint.hint, at_key=at_key)
 
     def quantity_problem(self, path: Path, error: QuantityError) -> None:
         """Note what is wrong with a quantity."""
@@ -150,11 +158,10 @@ def read_parameter(check: Checker, parameter: Parameter, value: object, path: Pa
     numbers = {name: _read_one(check, parameter, part, (*path, name)) for name, part in value.items() if name in components}
     if None in numbers.values() or len(numbers) != len(value):
         return None
-    for complaint in parameter.complaints(numbers, components):
-        message, _, allowed = complaint.partition("; allowed: ")
-        check.problem(path, message, allowed)
-        return None
-    return parameter.by_component(numbers, components)
+    complaints = parameter.complaints(numbers, components)
+    for complaint in complaints:
+        check.complaint(path, complaint)
+    return None if complaints else parameter.by_component(numbers, components)
 
 
 def _read_one(check: Checker, parameter: Parameter, value: object, path: Path) -> float | None:
@@ -163,9 +170,9 @@ def _read_one(check: Checker, parameter: Parameter, value: object, path: Path) -
     if number is None:
         return None
     complaint = parameter.complaint(number)
-    if complaint:
-        side = "below its bound" if complaint.startswith("below") else "above its bound" if complaint.startswith("above") else complaint
-        check.problem(path, f"{side} (got {shown(value)})", parameter.allowed())
+    if complaint is not None:
+        # as it was written, and not in SI
+        check.complaint(path, replace(complaint, got=shown(value)))
         return None
     if parameter.integer and number > schema.MOST_CELLS:
         check.problem(path, f"too large: {number:.0f} cells would take too long to solve", f"at most {schema.MOST_CELLS}", "ask for fewer")

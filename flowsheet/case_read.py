@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
@@ -20,7 +20,7 @@ from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
 from flowsheet.variables import time_variables, variable_unit
 from solvers.declare import Profile
-from solvers.errors import CaseError, UsageError
+from solvers.errors import CaseError, Complaint, FlowsheetError, UsageError
 from units.stream import Material
 from units.unit import Parameter
 
@@ -160,16 +160,9 @@ def _named_tables(check: Checker, tables: object, section: str, most: int) -> di
     good = {}
     for name, table in tables.items():
         path: Path = (section, name)
-        complaint = (
-            name_complaint(name)
-            if section == "units"
-            else ""
-            if schema.NAME.fullmatch(name)
-            else f"the name cannot be used; allowed: {schema.NAME_ALLOWED}"
-        )
-        if complaint or name.lower() in schema.DEVICES:
-            message, _, allowed = (complaint or "the name is reserved by operating systems").partition("; allowed: ")
-            check.problem(path, message, allowed, at_key=True)
+        complaint = _name_complaint(name) if section == "units" else _component_complaint(name)
+        if complaint is not None:
+            check.complaint(path, complaint, at_key=True)
         elif name.lower() in seen:
             check.problem(path, f"differs from {seen[name.lower()]} only by upper and lower case", "clearly different names", at_key=True)
         elif not isinstance(table, dict):
@@ -179,6 +172,17 @@ def _named_tables(check: Checker, tables: object, section: str, most: int) -> di
             good[name] = table
         seen.setdefault(name.lower(), name)
     return good
+
+
+def _name_complaint(name: str) -> Complaint | None:
+    """Return what is wrong with the name of a unit or stream in a case, which may become part of a file's name."""
+    device = Complaint("the name is reserved by operating systems", allowed="another name")
+    return device if name.lower() in schema.DEVICES else name_complaint(name)
+
+
+def _component_complaint(name: str) -> Complaint | None:
+    sound = schema.NAME.fullmatch(name) and name.lower() not in schema.DEVICES
+    return None if sound else Complaint("the name cannot be used", allowed=schema.NAME_ALLOWED)
 
 
 def _read_materials(check: Checker, tables: object) -> dict[str, Material]:
@@ -192,7 +196,8 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Material]:
         try:
             materials[name] = Material(name, **values)
         except CaseError as error:
-            check.problem((*path, "bulk_density"), error.message.partition(": ")[2] or error.message, hint=error.hint)
+            for complaint in error.complaints:
+                check.complaint(path, complaint)
             materials[name] = Material(name, 1000.0, 500.0)
     return materials
 
@@ -258,18 +263,22 @@ def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[st
     try:
         block = alone.add(name, spec.type.block, **spec.parameters)
     except (CaseError, UsageError) as error:
-        start = f"{name}."
-        for text in error.message.split("; "):
-            key, colon, message = text.partition(": ")
-            own = key.removeprefix(start) if colon and key.startswith(start) else ""
-            known = own in {parameter.name for parameter in spec.type.contract.parameters}
-            path: Path = ("units", name, own) if known else ("units", name)
-            check.problem(path, message if known else text, hint=error.hint, at_key=not known)
+        for complaint in (isinstance(error, CaseError) and error.complaints) or (_plain_complaint(error, spec),):
+            check.complaint(("units", name), complaint, at_key=not complaint.key)
         units.broken.add(name)
         del units.specs[name]
         return
     units.built.append(alone)
     units.variables[name] = time_variables(block, block.model().time)
+
+
+def _plain_complaint(error: FlowsheetError, spec: UnitSpec) -> Complaint:
+    """Return what an error without complaints says, at the parameter that its message begins with."""
+    for parameter in spec.type.contract.parameters:
+        start = f"{spec.name}.{parameter.name}: "
+        if error.message.startswith(start):
+            return Complaint(error.message.removeprefix(start), hint=error.hint, key=(parameter.name,))
+    return Complaint(error.message, hint=error.hint)
 
 
 # --- streams, profiles, specifications -------------------------------------------------------------------------------
@@ -299,10 +308,9 @@ def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[Stream
             continue
         name = values["name"] or stream_name(number, taken)
         taken.add(name)
-        complaint = name_complaint(name)
-        if values["name"] and (complaint or name.lower() in schema.DEVICES):
-            message, _, allowed = complaint.partition("; allowed: ")
-            check.problem((*path, "name"), f"{message} (got {shown(name)})", allowed)
+        complaint = _name_complaint(name)
+        if values["name"] and complaint is not None:
+            check.complaint((*path, "name"), replace(complaint, got=shown(name)))
         elif values["name"] and (name in places or name in units.specs or name in units.broken):
             first = check.positions.value((*places[name], "name")) if check.positions and name in places else None
             where = f"; first in line {first[0]}, column {first[1]}" if first else "" if name in places else "; a unit bears it"
@@ -414,9 +422,10 @@ def _read_course(check: Checker, given: object, path: Path, unit: str, parameter
     good = [number for number in numbers if number is not None]
     if len(good) < len(numbers):
         return None
-    wrong = [k for k, number in enumerate(good) if parameter is not None and parameter.complaint(number)]
-    for k in wrong:
-        check.problem((*path, k), f"out of its range (got {shown(given[k])})", parameter.allowed() if parameter is not None else "")
+    found = [] if parameter is None else [parameter.complaint(number) for number in good]
+    wrong = {k: complaint for k, complaint in enumerate(found) if complaint is not None}
+    for k, complaint in wrong.items():
+        check.complaint((*path, k), replace(complaint, got=shown(given[k])))
     return None if wrong else good
 
 

@@ -18,7 +18,7 @@ from flowsheet.connections import Ports, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
-from solvers.errors import StructureError, UsageError
+from solvers.errors import Complaint, StructureError, UsageError
 from units.stream import Material
 
 
@@ -68,7 +68,7 @@ class Flowsheet:
         """
         self._refuse_if_complete()
         complaint = name_complaint(name)
-        if complaint:
+        if complaint is not None:
             raise UsageError(f"unit {name!r}: {complaint}", names=[name])
         if self._model.component(name) is not None:
             raise UsageError(f"there is already something called {name!r}", names=[name])
@@ -168,14 +168,14 @@ def _indices(variable: Any) -> set[tuple]:
     return {tuple(index[1:]) if isinstance(index, tuple) else () for index in variable}
 
 
-def name_complaint(name: str) -> str:
-    """Return what is wrong with the name of a unit or stream, or an empty string.
+def name_complaint(name: str) -> Complaint | None:
+    """Return what is wrong with the name of a unit or stream.
 
-    >>> name_complaint("feeder_api"), name_complaint("time")
-    ('', 'the name is reserved; allowed: another name')
+    >>> print(name_complaint("feeder_api"), name_complaint("time"))
+    None the name is reserved; allowed: another name
     """
     if not NAME.fullmatch(name):
-        return f"the name cannot be used; allowed: {NAME_ALLOWED}"
+        return Complaint("the name cannot be used", allowed=NAME_ALLOWED)
     if name in RESERVED or name in _taken_by_pyomo():
-        return "the name is reserved; allowed: another name"
-    return ""
+        return Complaint("the name is reserved", allowed="another name")
+    return None

@@ -7,7 +7,40 @@ line ends with when the error reaches it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong with what was given; errors that find several in one go carry them all.
+
+    Parameters
+    ----------
+    message : what is wrong.
+    got : what was found, as text; empty if the message says it.
+    allowed : what would be right.
+    hint : what to try, such as the nearest valid name.
+    key : what it is about within what was given, from the outside in, such as ``("composition", "api")``.
+
+    >>> print(Complaint("below its bound", got="-1", allowed="[0, inf) kg", key=("mass",)).within("feeder"))
+    feeder.mass: below its bound (got -1); allowed: [0, inf) kg
+    """
+
+    message: str
+    got: str = ""
+    allowed: str = ""
+    hint: str = ""
+    key: tuple[str, ...] = ()
+
+    def within(self, *outer: str) -> Complaint:
+        """Return the same complaint as seen from further out."""
+        return replace(self, key=(*outer, *self.key))
+
+    def __str__(self) -> str:
+        text = f"{'.'.join(self.key)}: {self.message}" if self.key else self.message
+        text += f" (got {self.got})" if self.got else ""
+        return text + (f"; allowed: {self.allowed}" if self.allowed else "")
 
 
 class FlowsheetError(Exception):
@@ -39,9 +72,18 @@ class UsageError(FlowsheetError):
 
 
 class CaseError(FlowsheetError):
-    """A case file is invalid."""
+    """A case, or what was given to a unit or material, is invalid.
+
+    Parameters
+    ----------
+    complaints : what is wrong, each with its place within what was given; empty if only the message tells.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, names: Iterable[str] = (), hint: str = "", complaints: Iterable[Complaint] = ()) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__(message, names=names, hint=hint)
 
 
 class StructureError(FlowsheetError):

@@ -146,7 +146,7 @@ MISTAKES = {
     "profile times unordered": ([('"20 min", "21 min"', '"21 min", "20 min"')], 3, ["times have to increase"]),
     "profile without start": ([('"0 min", "20 min"', '"1 min", "20 min"')], 3, ["the first time has to be 0 s"]),
     "profile one value short": ([('[0.0, "20 %", 0.0]', "[0.0, 0.2]")], 3, ["needs one value per time (got 2 values for 3 times)"]),
-    "profile out of range": ([('"20 %", 0.0]', "-2.0, 0.0]")], 3, ["values[1]: out of its range"]),
+    "profile out of range": ([('"20 %", 0.0]', "-2.0, 0.0]")], 3, ["values[1]: below its bound (got -2.0)", "[-1, inf)"]),
     "specification of nothing": (
         [('"press.assay[api]"', '"press.assy[api]"')],
         3,

@@ -16,6 +16,7 @@ from pyomo.environ import units as u
 from flowsheet import open_results, registry
 from flowsheet.cli import main
 from flowsheet.problems import CaseErrors
+from solvers.errors import CaseError, Complaint
 from units.stream import add_powder_port
 from units.unit import Parameter, UnitBlock
 
@@ -95,6 +96,16 @@ class FailingData(_Pipe):
             return b.level_rate[t] == -pyo.sqrt(b.level[t] - 1 + b.margin) * (1 / u.s)
 
 
+@declare_custom_block("Choosy", rule="build")
+class ChoosyData(_Pipe):
+    """A pipe with wishes of its own for its parameters."""
+
+    def build(self, *_: Any, time: Any, materials: Any, **given: Any) -> None:
+        self.make(time, materials, given)
+        hot = Complaint("too hot; the seals: see the manual", allowed="less", hint="cool it", key=("temperature",))
+        raise CaseError("this pipe does not like it", complaints=[hot, Complaint("margin and temperature do not fit")])
+
+
 @declare_custom_block("Broken", rule="build")
 class BrokenData(_Pipe):
     """A unit with a bug."""
@@ -106,7 +117,8 @@ class BrokenData(_Pipe):
 @pytest.fixture(autouse=True)
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     ours = list(registry.entry_points(group=registry.GROUP))
-    theirs = [EntryPoint(name.lower(), f"{NAME}:{name}", registry.GROUP) for name in ("Heater", "Loose", "Tight", "Failing", "Broken")]
+    names = ("Heater", "Loose", "Tight", "Failing", "Choosy", "Broken")
+    theirs = [EntryPoint(name.lower(), f"{NAME}:{name}", registry.GROUP) for name in names]
     both = [*ours, *theirs]
     monkeypatch.setitem(sys.modules, NAME, sys.modules[__name__])
     monkeypatch.setattr(registry, "entry_points", lambda group: both)
@@ -210,6 +222,14 @@ def test_bug_in_a_unit_asks_for_a_report(tmp_path: Path, capsys: pytest.CaptureF
     assert "Traceback" not in errors
     assert main(["check", path, "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_complaints_of_a_unit_are_told_where_they_belong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = case_with("choosy", tmp_path, 'temperature = "500 K"')
+    assert main(["check", path]) == 3
+    whole, hot = capsys.readouterr().err.splitlines()
+    assert whole == f"error: {path}:13:1: units.pipe: margin and temperature do not fit"
+    assert hot == f"error: {path}:15:15: units.pipe.temperature: too hot; the seals: see the manual; allowed: less; hint: cool it"
 
 
 def test_two_packages_with_one_name(entry_points: list[EntryPoint], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
