@@ -5,6 +5,8 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
+from enum import IntEnum
+
 import numpy as np
 
 cdef extern from "integrator_core.h":
@@ -22,6 +24,8 @@ cdef extern from "integrator_core.h":
         double *slope
         double *entries
         double *guard
+        const int *watched
+        const double *offset
         int differential
         int algebraic
         int guard_count
@@ -44,18 +48,27 @@ cdef extern from "integrator_core.h":
     int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order)
     void lu_free(lu_factors *lu)
     int lu_factor(lu_factors *lu, const double *value)
-    void lu_solve(lu_factors *lu, double *b)
+    int lu_solve(lu_factors *lu, double *b)
     ctypedef struct integrator:
         sundials_table call
         dae_problem problem
         lu_factors lu
         int size
-        int singular_column
         int not_finite
+        int bad_guard
         double not_finite_time
         integration_counts counts
     enum:
+        REACHED_END
+        FOUND_EVENT
         WANTS_PAUSE
+        FAILED_TOLERANCE
+        FAILED_ERROR_TEST
+        FAILED_CONVERGENCE
+        FAILED_MODEL
+        FAILED_GUARD
+        FAILED_STALLED
+        FAILED_OTHER
     int integrator_open(integrator *it, const int *order, double rtol, const double *atol)
     void integrator_close(integrator *it)
     int integrator_restart(integrator *it, double t, double stop, int *direction)
@@ -73,6 +86,36 @@ def sundials_names():
         names.append(sundials_name(i).decode())
         i += 1
     return names
+
+
+Outcome = IntEnum(
+    "Outcome",
+    {
+        "REACHED_END": REACHED_END,
+        "FOUND_EVENT": FOUND_EVENT,
+        "WANTS_PAUSE": WANTS_PAUSE,
+        "FAILED_TOLERANCE": FAILED_TOLERANCE,
+        "FAILED_ERROR_TEST": FAILED_ERROR_TEST,
+        "FAILED_CONVERGENCE": FAILED_CONVERGENCE,
+        "FAILED_MODEL": FAILED_MODEL,
+        "FAILED_GUARD": FAILED_GUARD,
+        "FAILED_STALLED": FAILED_STALLED,
+        "FAILED_OTHER": FAILED_OTHER,
+    },
+)
+Outcome.__doc__ = "How a run of the integrator ended; what is negative is a failure."
+
+
+def _check_pattern(column_start, row, order):
+    """Raise ValueError unless these are compressed columns of a square matrix and an order of its columns."""
+    starts, rows, columns = np.asarray(column_start), np.asarray(row), np.asarray(order)
+    size = len(columns)
+    if len(starts) != size + 1 or starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] != len(rows):
+        raise ValueError("the column starts do not fit the pattern")
+    if len(rows) and (rows.min() < 0 or rows.max() >= size):
+        raise ValueError("a row of the pattern lies outside the matrix")
+    if not np.array_equal(np.sort(columns), np.arange(size)):
+        raise ValueError("the order of columns is no permutation")
 
 
 cdef void *_pointer(object capsule) except NULL:
@@ -96,10 +139,14 @@ cdef class Integrator:
         self.opened = False
 
     def __init__(self, dict addresses, Py_ssize_t evaluate, object slopes, object jacobian, object guards, double[::1] time,
-                 double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int algebraic, int[::1] column_start,
+                 double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int[::1] watched,
+                 double[::1] offset, int algebraic, int[::1] column_start,
                  int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol):
         cdef dae_problem *p = &self.it.problem
         cdef int flag
+        if self.opened:
+            raise RuntimeError("an Integrator is set up once")
+        _check_pattern(column_start, row, order)
         for name, address in addresses.items():
             if sundials_set(&self.it.call, name.encode(), <void *><uintptr_t>address):
                 raise KeyError(name)
@@ -107,8 +154,13 @@ cdef class Integrator:
             raise ValueError("state, slope, atol and order have to be of one length")
         if column_start.shape[0] != state.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
             raise ValueError("the pattern does not fit the number of states or of entries")
-        if diagonal_place.shape[0] != state.shape[0] - algebraic:
+        if diagonal_place.shape[0] != state.shape[0] - algebraic or algebraic < 0:
             raise ValueError("one diagonal place is needed for each differential state")
+        for places in [np.asarray(entry_place), np.asarray(diagonal_place)]:
+            if len(places) and not (0 <= places.min() and places.max() < len(row)):
+                raise ValueError("a place lies outside the pattern")
+        if watched.shape[0] != guard.shape[0] or offset.shape[0] != guard.shape[0] or time.shape[0] != 1:
+            raise ValueError("guards, their watch and their offsets have to be of one length, and time is one number")
         p.evaluate = <void (*)(void *) noexcept nogil><uintptr_t>evaluate
         p.slopes = _pointer(slopes)
         p.jacobian = _pointer(jacobian)
@@ -118,6 +170,8 @@ cdef class Integrator:
         p.slope = &slope[0]
         p.entries = &entries[0] if entries.shape[0] else NULL
         p.guard = &guard[0] if guard.shape[0] else NULL
+        p.watched = &watched[0] if watched.shape[0] else NULL
+        p.offset = &offset[0] if offset.shape[0] else NULL
         p.differential = <int>(state.shape[0] - algebraic)
         p.algebraic = algebraic
         p.guard_count = <int>guard.shape[0]
@@ -126,7 +180,7 @@ cdef class Integrator:
         p.entry_place = &entry_place[0] if entries.shape[0] else NULL
         p.diagonal_place = &diagonal_place[0] if diagonal_place.shape[0] else NULL
         p.entry_count = <int>entries.shape[0]
-        self.kept = (slopes, jacobian, guards, slope, entries, guard, column_start, row, entry_place, diagonal_place, order)
+        self.kept = (slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
         self.time_view = time
         self.state_view = state
         self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
@@ -141,28 +195,34 @@ cdef class Integrator:
             integrator_close(&self.it)
 
     def restart(self, double t, double stop, int[::1] direction):
-        """Start anew at t from the states in ``state``; return 0 or a negative flag."""
+        """Start anew at t from the states in ``state``; return 0 or a failing Outcome."""
         cdef Py_ssize_t i
+        if direction.shape[0] != self.it.problem.guard_count:
+            raise ValueError("one direction is needed for each guard")
         for i in range(direction.shape[0]):
             self.direction_view[i] = direction[i]
         self.time_view[0] = t
         return integrator_restart(&self.it, t, stop, &self.direction_view[0])
 
     def run(self, double stop, double[::1] times, int done, double[:, ::1] outputs, long most_steps):
-        """Integrate to the next event or to ``stop``; return (flag, time, next output, signs of the guards that crossed)."""
+        """Integrate to the next event or to ``stop``; return (Outcome, time, next output, signs of the guards that crossed)."""
         cdef double t = self.time_view[0]
         cdef int flag = WANTS_PAUSE
         cdef const double *first_time = &times[0] if times.shape[0] else NULL
         cdef double *first_output = &outputs[0, 0] if outputs.shape[0] else NULL
         cdef int count = <int>times.shape[0]
         cdef long taken = 0
+        cdef int most
+        if outputs.shape[1] != self.it.size or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
+            raise ValueError("the outputs do not fit the times or the states")
         while flag == WANTS_PAUSE and taken < most_steps:
+            most = <int>min(256, most_steps - taken)
             with nogil:
-                flag = integrator_run(&self.it, &t, stop, first_time, count, &done, first_output, &self.roots_view[0], 256)
-            taken += 256
+                flag = integrator_run(&self.it, &t, stop, first_time, count, &done, first_output, &self.roots_view[0], most)
+            taken += most
             if flag == WANTS_PAUSE:
                 _check_signals()
-        return flag, t, done, np.asarray(self.roots_view).copy()
+        return Outcome(flag), t, done, np.asarray(self.roots_view).copy()
 
     def errors(self):
         """Return the estimated local error of each state in units of its tolerance, or None."""
@@ -195,9 +255,9 @@ cdef class Integrator:
         return None if self.it.not_finite < 0 else (self.it.not_finite, self.it.not_finite_time)
 
     @property
-    def singular_column(self):
-        """Position of the state at which the last factorization found no pivot, or -1."""
-        return self.it.singular_column
+    def bad_guard(self):
+        """Position and time of a guard that was not finite, or None."""
+        return None if self.it.bad_guard < 0 else (self.it.bad_guard, self.it.not_finite_time)
 
 
 @cython.final
@@ -212,6 +272,9 @@ cdef class SparseFactors:
         memset(&self.lu, 0, sizeof(lu_factors))
 
     def __init__(self, int[::1] column_start, int[::1] row, int[::1] order):
+        if self.kept is not None:
+            raise RuntimeError("factors are set up once")
+        _check_pattern(column_start, row, order)
         self.starts = column_start
         self.kept = (column_start, row, order)
         if lu_init(&self.lu, <int>order.shape[0], &column_start[0], &row[0], &order[0]):
@@ -235,7 +298,8 @@ cdef class SparseFactors:
         cdef double[::1] x = np.array(b, dtype=float)
         if x.shape[0] != self.lu.n:
             raise ValueError("the right side has another length than the matrix")
-        lu_solve(&self.lu, &x[0])
+        if lu_solve(&self.lu, &x[0]):
+            raise ZeroDivisionError("no matrix has been factored")
         return np.asarray(x)
 
     @property

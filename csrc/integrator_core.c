@@ -134,10 +134,18 @@ static int ida_matrix(double t, double c_j, handle y, handle yp, handle r, handl
 
 static int evaluate_guards(integrator *it, double t, handle y, double *guard)
 {
+    const dae_problem *p = &it->problem;
     load(it, t, y);
-    it->problem.evaluate(it->problem.guards);
-    memcpy(guard, it->problem.guard, (size_t)it->problem.guard_count * sizeof(double));
-    return first_not_finite(guard, it->problem.guard_count) >= 0 ? -1 : 0;
+    p->evaluate(p->guards);
+    for (int i = 0; i < p->guard_count; i++) {
+        guard[i] = p->watched[i] ? p->guard[i] + p->offset[i] : 1.0;
+        if (!isfinite(guard[i])) {
+            it->bad_guard = i;
+            it->not_finite_time = t;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int cvode_guards(double t, handle y, double *guard, void *data)
@@ -168,9 +176,7 @@ static int solver_setup(handle solver, handle matrix)
 {
     integrator *it = owner(solver);
     (void)matrix;
-    int flag = lu_factor(&it->lu, it->matrix);
-    it->singular_column = flag > 0 ? it->lu.order[flag - 1] : -1;
-    return flag;
+    return lu_factor(&it->lu, it->matrix);
 }
 
 static int solver_solve(handle solver, handle matrix, handle x, handle b, double tolerance)
@@ -181,8 +187,7 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
     const double *source = it->call.N_VGetArrayPointer(b);
     if (target != source)
         memcpy(target, source, (size_t)it->size * sizeof(double));
-    lu_solve(&it->lu, target);
-    return 0;
+    return lu_solve(&it->lu, target);
 }
 
 static int solver_flag(handle solver)
@@ -239,7 +244,7 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     const dae_problem *p = &it->problem;
     int flag;
     it->size = p->differential + p->algebraic;
-    it->singular_column = it->not_finite = -1;
+    it->not_finite = it->bad_guard = -1;
     if (lu_init(&it->lu, it->size, p->column_start, p->row, order))
         return OUT_OF_MEMORY;
     it->matrix = malloc((size_t)p->column_start[it->size] * sizeof(double));
@@ -341,61 +346,84 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
     it->before = it->counts;
     it->counts.restarts++;
     it->before.restarts = it->counts.restarts;
+    it->not_finite = it->bad_guard = -1;
     memcpy(s->N_VGetArrayPointer(it->y), it->problem.state, bytes);
     if (it->problem.algebraic) {
         if (evaluate_slopes(it, t, it->y))
-            return -9;
+            return FAILED_MODEL;
         double *yp = s->N_VGetArrayPointer(it->yp);
         memset(yp, 0, bytes);
         memcpy(yp, it->problem.slope, (size_t)it->problem.differential * sizeof(double));
-        if ((flag = s->IDAReInit(it->memory, t, it->y, it->yp)) || (flag = s->IDASetStopTime(it->memory, stop)))
-            return flag;
-        return it->problem.guards ? s->IDASetRootDirection(it->memory, direction) : 0;
+        flag = s->IDAReInit(it->memory, t, it->y, it->yp) || s->IDASetStopTime(it->memory, stop) ||
+               (it->problem.guards && s->IDASetRootDirection(it->memory, direction));
+    } else {
+        flag = s->CVodeReInit(it->memory, t, it->y) || s->CVodeSetStopTime(it->memory, stop) ||
+               (it->problem.guards && s->CVodeSetRootDirection(it->memory, direction));
     }
-    if ((flag = s->CVodeReInit(it->memory, t, it->y)) || (flag = s->CVodeSetStopTime(it->memory, stop)))
-        return flag;
-    return it->problem.guards ? s->CVodeSetRootDirection(it->memory, direction) : 0;
+    return flag ? FAILED_OTHER : 0;
+}
+
+/* Why a step failed at time t, in one language for both solvers. */
+static int failure(const integrator *it, int flag, double t)
+{
+    int implicit = it->problem.algebraic > 0;
+    if (it->bad_guard >= 0)
+        return FAILED_GUARD;
+    /* what was not finite lies on the step that failed, not on one that was repeated and passed */
+    if (it->not_finite >= 0 && it->not_finite_time >= t)
+        return FAILED_MODEL;
+    switch (flag) {
+    case -2: return FAILED_TOLERANCE;
+    case -3: return FAILED_ERROR_TEST;
+    case -4: return FAILED_CONVERGENCE;
+    case -6: return FAILED_CONVERGENCE; /* a singular iteration matrix */
+    case -8: case -9: return FAILED_MODEL;
+    case -10: case -11: return implicit ? FAILED_OTHER : FAILED_MODEL;
+    case -12: return implicit ? FAILED_MODEL : FAILED_OTHER;
+    default: return FAILED_OTHER;
+    }
+}
+
+/* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
+static int fill_outputs(integrator *it, double t, int ends, const double *times, int count, int *done, double *outputs)
+{
+    sundials_table *s = &it->call;
+    while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
+        int flag = it->problem.algebraic ? s->IDAGetDky(it->memory, times[*done], 0, it->spare)
+                                         : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
+        if (flag)
+            return flag;
+        memcpy(outputs + (size_t)*done * it->size, s->N_VGetArrayPointer(it->spare), (size_t)it->size * sizeof(double));
+        ++*done;
+    }
+    return 0;
 }
 
 int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                    int most_steps)
 {
     sundials_table *s = &it->call;
-    int implicit = it->problem.algebraic > 0, flag = 0, result = WANTS_PAUSE;
-    size_t bytes = (size_t)it->size * sizeof(double);
-    int stalled = 0;
-    for (int step = 0; step < most_steps; step++) {
+    int implicit = it->problem.algebraic > 0, result = WANTS_PAUSE, stalled = 0;
+    for (int step = 0; step < most_steps && result == WANTS_PAUSE; step++) {
         double before = *t;
-        flag = implicit ? s->IDASolve(it->memory, stop, t, it->y, it->yp, ONE_STEP) : s->CVode(it->memory, stop, it->y, t, ONE_STEP);
-        if (flag < 0)
-            break;
+        int flag = implicit ? s->IDASolve(it->memory, stop, t, it->y, it->yp, ONE_STEP) : s->CVode(it->memory, stop, it->y, t, ONE_STEP);
         stalled = *t == before && flag == 0 ? stalled + 1 : 0;
-        if (stalled > MOST_STALLED) {
-            flag = STALLED;
-            break;
-        }
-        /* an output exactly at an event or at the end belongs to what comes after it */
-        int ends = flag == ROOT_RETURN || flag == TSTOP_RETURN;
-        while (*done < count && (times[*done] < *t || (!ends && times[*done] == *t))) {
-            int wrong = implicit ? s->IDAGetDky(it->memory, times[*done], 0, it->spare) : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
-            if (wrong)
-                return wrong;
-            memcpy(outputs + (size_t)*done * it->size, s->N_VGetArrayPointer(it->spare), bytes);
-            ++*done;
-        }
-        if (ends) {
-            result = flag == ROOT_RETURN ? FOUND_EVENT : REACHED_END;
-            break;
-        }
+        if (flag < 0)
+            result = failure(it, flag, before);
+        else if (stalled > MOST_STALLED)
+            result = it->not_finite >= 0 && it->not_finite_time >= *t ? FAILED_MODEL : FAILED_STALLED;
+        else if (flag == ROOT_RETURN)
+            result = FOUND_EVENT;
+        else if (flag == TSTOP_RETURN)
+            result = REACHED_END;
+        if (result >= 0 && fill_outputs(it, *t, result != WANTS_PAUSE, times, count, done, outputs))
+            result = FAILED_OTHER;
+        if (result == FOUND_EVENT && (implicit ? s->IDAGetRootInfo(it->memory, roots) : s->CVodeGetRootInfo(it->memory, roots)))
+            result = FAILED_OTHER;
     }
     collect(it);
-    if (flag == ROOT_RETURN) {
-        int wrong = implicit ? s->IDAGetRootInfo(it->memory, roots) : s->CVodeGetRootInfo(it->memory, roots);
-        if (wrong)
-            return wrong;
-    }
     load(it, *t, it->y);
-    return flag < 0 ? flag : result;
+    return result;
 }
 
 int integrator_errors(integrator *it, double *errors)

@@ -94,6 +94,8 @@ typedef struct {
     void *slopes, *jacobian, *guards; /* function buffers; guards may be NULL */
     double *time, *state;      /* where the buffers read their arguments */
     double *slope, *entries, *guard; /* where they write their results */
+    const int *watched;        /* whether each guard counts */
+    const double *offset;      /* what is added to each guard */
     int differential, algebraic, guard_count;
     const int *column_start, *row;  /* pattern of the iteration matrix, diagonal included */
     const int *entry_place;    /* place in the pattern of each Jacobian entry */
@@ -112,18 +114,28 @@ typedef struct {
     double *matrix;
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
-    int size, singular_column, not_finite;
+    int size, not_finite, bad_guard;
     double not_finite_time;
-    int failed;
     integration_counts counts, before;
 } integrator;
 
-enum { REACHED_END = 0, FOUND_EVENT = 1, WANTS_PAUSE = 2, STALLED = -1000 }; /* other negative ones: SUNDIALS' own flags */
+enum {
+    REACHED_END = 0,
+    FOUND_EVENT = 1,
+    WANTS_PAUSE = 2,
+    FAILED_TOLERANCE = -1,   /* the tolerances are too tight */
+    FAILED_ERROR_TEST = -2,
+    FAILED_CONVERGENCE = -3,
+    FAILED_MODEL = -4,       /* a slope or residual is not finite */
+    FAILED_GUARD = -5,       /* a guard is not finite */
+    FAILED_STALLED = -6,     /* time stands still */
+    FAILED_OTHER = -7
+};
 
 /* The problem must be filled in; 0 or a negative flag. */
 int integrator_open(integrator *it, const int *order, double rtol, const double *atol);
 void integrator_close(integrator *it);
-/* Start or restart at t with states in problem.state; 0 or a negative flag. */
+/* Start or restart at t with states in problem.state; 0 or a FAILED code. */
 int integrator_restart(integrator *it, double t, double stop, int *direction);
 /* Step towards `stop`, at most `most_steps` steps, filling rows of `outputs` for times passed.
  * On return *t is the time reached, problem.state the solution there, *done the next output, roots[] which guards crossed. */

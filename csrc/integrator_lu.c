@@ -217,10 +217,12 @@ int lu_factor(lu_factors *lu, const double *value)
     return factor_anew(lu, value);
 }
 
-void lu_solve(lu_factors *lu, double *b)
+int lu_solve(lu_factors *lu, double *b)
 {
     int n = lu->n;
     double *x = lu->work;
+    if (!lu->factored)
+        return -1;
     for (int i = 0; i < n; i++)
         x[lu->row_place[i]] = b[i];
     for (int k = 0; k < n; k++) {
@@ -240,4 +242,5 @@ void lu_solve(lu_factors *lu, double *b)
         b[lu->order[k]] = x[k];
         x[k] = 0.0;
     }
+    return 0;
 }

@@ -26,7 +26,7 @@ int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, cons
 void lu_free(lu_factors *lu);
 /* 0, or 1 + the elimination step at which no pivot was left, or -1 without memory. */
 int lu_factor(lu_factors *lu, const double *value);
-/* Overwrite b by the solution. */
-void lu_solve(lu_factors *lu, double *b);
+/* Overwrite b by the solution; -1 if nothing has been factored. */
+int lu_solve(lu_factors *lu, double *b);
 
 #endif

@@ -11,6 +11,7 @@ import numpy as np
 from solvers.errors import FlowsheetError
 from solvers.lower import classify, lower, read_model
 from solvers.misfit import listed, misfit_error
+from solvers.schedule import make_schedule
 from solvers.start import StartProblem, read_values
 from solvers.structure import dulmage_mendelsohn
 from solvers.system import DaeSystem
@@ -112,9 +113,9 @@ def diagnose(model: Any) -> Diagnosis:
 
 def _examine_start(system: DaeSystem) -> list[str]:
     """Solve the start and remark on what is odd about it."""
-    values = read_values(system)
-    for place, course in system.input_profiles.items():
-        values.u[place] = course[min(course)]
+    schedule = make_schedule(system, None)
+    values = read_values(system, list(schedule.profiles))
+    schedule.apply(float(system.time.first), values.u, np.zeros(len(values.u)), everything=True)
     t = float(system.time.first)
     x, z = StartProblem(system, at_start=True).solve(t, values.x, values.z, values.u, values)
     remarks = []

@@ -20,11 +20,9 @@ import sksundae  # noqa: F401  (loads the SUNDIALS libraries that the addresses 
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
-from csrc._integrator import Integrator, sundials_names
+from csrc._integrator import Integrator, Outcome, sundials_names
 from solvers.errors import FlowsheetError
 from solvers.system import DaeSystem
-
-REACHED_END, FOUND_EVENT, MOST_STEPS, STALLED = 0, 1, 2, -1000
 
 
 @cache
@@ -40,6 +38,7 @@ def sundials_addresses() -> dict[str, int]:
         stem, _, _ = file.name.partition("-")
         if stem.startswith("libsundials_"):
             libraries[stem.removeprefix("libsundials_")] = ctypes.CDLL(str(file.locate()))
+    _check_version(libraries)
     addresses = {}
     for name in sundials_names():
         # some libraries carry copies of others' functions; only the one at home is the one that is called
@@ -52,6 +51,15 @@ def sundials_addresses() -> dict[str, int]:
             ) from None
         addresses[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
     return addresses
+
+
+def _check_version(libraries: dict[str, ctypes.CDLL]) -> None:
+    numbers = [ctypes.c_int() for _ in range(3)]
+    if "core" in libraries:
+        libraries["core"].SUNDIALSGetVersionNumber(*(ctypes.byref(number) for number in numbers), ctypes.create_string_buffer(32), 32)
+    if numbers[0].value != 7:
+        found = ".".join(str(number.value) for number in numbers)
+        raise FlowsheetError(f"SUNDIALS 7 is needed, found {found}", hint="install the wheel: pip install 'scikit-sundae>=1.2,<1.3'")
 
 
 _HOMES = {
@@ -68,12 +76,18 @@ _HOMES = {
 @cache
 def _buffer_evaluation() -> int:
     """Return the address of CasADi's evaluation of a function buffer."""
-    library = ctypes.CDLL(str(next(file.locate() for file in metadata.files("casadi") or () if file.name.startswith("libcasadi.so"))))
-    return ctypes.cast(library["_ZN6casadi21_function_buffer_evalEPv"], ctypes.c_void_p).value or 0
+    files = [file for file in metadata.files("casadi") or () if file.name.startswith("libcasadi.so")]
+    try:
+        function = ctypes.CDLL(str(files[0].locate()))["_ZN6casadi21_function_buffer_evalEPv"]
+    except (IndexError, AttributeError, OSError):
+        raise FlowsheetError(
+            "the installed CasADi has no function buffers", hint="install its wheel: pip install 'casadi>=3.8,<4'"
+        ) from None
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel:
+class SegmentFunctions:
     """The functions of a system in the form that an integrator calls, for one choice of inputs that change linearly.
 
     Arguments are time, ``y = (x, z)`` and one column of constants ``(p, u, slopes of ramped inputs, reference time)``:
@@ -157,20 +171,24 @@ def _elimination_order(size: int, starts: np.ndarray, rows: np.ndarray) -> np.nd
 
 
 class SegmentIntegrator:
-    """Carries a kernel through smooth segments; ``y`` is read at a restart and written when a run returns."""
+    """Carries a system through smooth segments; ``y`` is read at a restart and written when a run returns."""
 
-    def __init__(self, kernel: Kernel, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> None:
-        size = kernel.state_count + len(kernel.system.algebraics)
-        starts, rows, entries, diagonal, order = kernel.pattern
-        self.kernel = kernel
+    def __init__(self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> None:
+        size = functions.state_count + len(functions.system.algebraics)
+        starts, rows, entries, diagonal, order = functions.pattern
+        self.functions = functions
         self._time = np.array([float(t)])
         self.y = np.array(y, dtype=float)
-        self._constants = np.zeros(kernel.constant_count)
+        self._constants = np.zeros(functions.constant_count)
         self._slope = np.zeros(size)
         self._entries = np.zeros(len(entries))
-        self._guard = np.zeros(kernel.system.guards.shape[0])
-        self._buffers = [self._buffer(kernel.slopes, self._slope), self._buffer(kernel.jacobian, self._entries)]
-        guards = self._buffer(kernel.guards, self._guard) if len(self._guard) else None
+        self._guard = np.zeros(functions.system.guards.shape[0])
+        self.watched = np.ones(len(self._guard), dtype=np.intc)
+        """Whether each guard counts; to be set before a restart, like ``offset``."""
+        self.offset = np.zeros(len(self._guard))
+        """What is added to each guard."""
+        self._buffers = [self._buffer(functions.slopes, self._slope), self._buffer(functions.jacobian, self._entries)]
+        guards = self._buffer(functions.guards, self._guard) if len(self._guard) else None
         self._guards_buffer = guards
         self._driver = Integrator(
             sundials_addresses(),
@@ -183,7 +201,9 @@ class SegmentIntegrator:
             self._slope,
             self._entries,
             self._guard,
-            len(kernel.system.algebraics),
+            self.watched,
+            self.offset,
+            len(functions.system.algebraics),
             starts,
             rows,
             entries,
@@ -200,24 +220,27 @@ class SegmentIntegrator:
         buffer.set_res(0, result.data)
         return buffer
 
-    def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> int:
-        """Start a segment at t that may not step past ``stop``; return 0 or a negative flag of SUNDIALS."""
+    def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> Outcome | None:
+        """Start a segment at t that may not step past ``stop``; return None or why it cannot be started."""
         self.y[:] = y
         self._constants[:] = constants
-        return int(self._driver.restart(t, stop, np.array(directions, dtype=np.intc)))
+        flag = self._driver.restart(t, stop, np.array(directions, dtype=np.intc))
+        return Outcome(flag) if flag else None
 
-    def run(self, stop: float, times: np.ndarray, done: int, outputs: np.ndarray, most_steps: int) -> tuple[int, float, int, np.ndarray]:
+    def run(
+        self, stop: float, times: np.ndarray, done: int, outputs: np.ndarray, most_steps: int
+    ) -> tuple[Outcome, float, int, np.ndarray]:
         """Integrate to the next crossing of a guard or to ``stop``, filling rows of ``outputs`` for the times passed.
 
         Returns
         -------
-        flag : REACHED_END, FOUND_EVENT, MOST_STEPS or a negative flag of SUNDIALS.
+        outcome : how it ended; WANTS_PAUSE after ``most_steps`` steps.
         t : time reached.
         done : number of output times that have been filled.
         crossed : +1 or -1 for each guard that crossed rising or falling, else 0.
         """
-        flag, t, done, crossed = self._driver.run(stop, times, done, outputs, most_steps)
-        return flag, t, done, crossed[: len(self._guard)]
+        outcome, t, done, crossed = self._driver.run(stop, times, done, outputs, most_steps)
+        return outcome, t, done, crossed[: len(self._guard)]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -232,6 +255,11 @@ class SegmentIntegrator:
     def errors(self) -> np.ndarray | None:
         """Return the last estimated local errors in units of the tolerance, or None."""
         return self._driver.errors()
+
+    @property
+    def bad_guard(self) -> int | None:
+        """Position of a guard that was not finite, or None."""
+        return None if self._driver.bad_guard is None else self._driver.bad_guard[0]
 
     @property
     def not_finite(self) -> tuple[int, float] | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import casadi as ca
 import numpy as np
+from pyomo.environ import units as pyunits
 
 from solvers.errors import StructureError, UnsupportedModelError
 from solvers.explicit_time import verified_start_equations
@@ -39,10 +40,25 @@ def lower(model: Any) -> DaeSystem:
     """
     reading = read_model(model)
     frame = classify(reading)
+    _check_time_unit(frame)
     parts = dulmage_mendelsohn(frame.incidence)
     if parts.surplus_equations or parts.short_variables:
         raise misfit_error(frame.equation_names, frame.unknown_names, parts)
     return _assemble(frame)
+
+
+def _check_time_unit(frame: Frame) -> None:
+    """Refuse derivatives by different units of time: there is one time."""
+    units: dict[str, str] = {}
+    for number, state in frame.derivative_of.items():
+        derivative, variable = frame.reading.slots[number].component, frame.reading.slots[state].component
+        if str(derivative.name) in units.values() or derivative.get_units() is None or variable.get_units() is None:
+            continue
+        units.setdefault(str(pyunits.get_units(variable.get_units() / derivative.get_units())), str(derivative.name))
+    told = {unit: name for unit, name in units.items() if unit != "dimensionless"}
+    if len(told) > 1:
+        listing = ", ".join(f"{name} by {unit}" for unit, name in told.items())
+        raise UnsupportedModelError(f"derivatives by more than one unit of time: {listing}", names=list(told.values()))
 
 
 def read_model(model: Any) -> Reading:
@@ -231,6 +247,7 @@ def _assemble(frame: Frame) -> DaeSystem:
         definitions = resolved[0].elements()
     kept, ode, start_residual, guards, conditions, changes, named = results
     _check_conditions(frame, conditions, torn)
+    _check_timeless(frame, solved, definitions, torn, kept)
 
     expressions, owners = _named_expressions(frame, dict(zip(solved, definitions, strict=True)), torn, named)
     parameters = [slots[number].data for number in frame.constants] + [data for data, _ in reading.params]
@@ -274,6 +291,27 @@ def _assemble(frame: Frame) -> DaeSystem:
     )
     _check_start(system)
     return system
+
+
+def _check_timeless(frame: Frame, solved: list[int], definitions: list[ca.SX], torn: list[int], kept: ca.SX) -> None:
+    """Refuse a variable without time that equations would let change in time."""
+    slots = frame.reading.slots
+    moving_loops = [number for number in torn if slots[number].timed]
+    moving = ca.vertcat(
+        frame.side([frame.reading.time_node]), frame.symbol(frame.states), frame.symbol(frame.inputs), frame.symbol(moving_loops)
+    )
+    suspects = [(number, definition) for number, definition in zip(solved, definitions, strict=True) if not slots[number].timed]
+    rows = set(ca.jacobian_sparsity(kept, moving).row())
+    for number in torn:
+        if not slots[number].timed:
+            own = set(ca.jacobian_sparsity(kept, frame.symbol([number])).row())
+            suspects += [(number, kept[row]) for row in own & rows]
+    for number, expression in suspects:
+        if ca.depends_on(expression, moving):
+            name = slots[number].name
+            raise UnsupportedModelError(
+                f"{name} has no index of time, but its equation lets it change in time", names=[name], hint="index it by time, or fix it"
+            )
 
 
 def _check_conditions(frame: Frame, conditions: ca.SX, torn: list[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,8 @@ class Schedule:
     def apply(self, t: float, u: np.ndarray, slopes: np.ndarray, everything: bool) -> None:
         """Set values and slopes that hold from t on, for the profiles that have a point at t (or all of them)."""
         for place, profile in self.profiles.items():
-            if everything or t in profile.times:
+            place_of_point = bisect_left(profile.times, t)
+            if everything or (place_of_point < len(profile.times) and profile.times[place_of_point] == t):
                 u[place], slopes[place] = value_and_slope(profile, t)
 
 
@@ -70,6 +71,8 @@ def make_schedule(system: DaeSystem, given: Mapping[Any, Any] | None) -> Schedul
     }
     inputs: dict[int, float] = {}
     parameters: dict[int, float] = {}
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError("inputs are given as a mapping from a variable or its name to a number or a Profile")
     if not given:
         return Schedule(profiles, inputs, parameters)
     input_at, parameter_at, members = system.made("names of inputs and parameters", lambda: _names_at(system))
@@ -92,6 +95,8 @@ def make_schedule(system: DaeSystem, given: Mapping[Any, Any] | None) -> Schedul
 
 
 def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+        raise UsageError(f"the value given for {name} is neither a number nor a Profile ({value!r})", names=[name])
     number = float(value)
     if not np.isfinite(number):
         raise UsageError(f"the value given for {name} is not finite ({value})", names=[name])

@@ -11,23 +11,24 @@ import math
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
-from solvers.declare import Direction
 from solvers.errors import NumericsError, UsageError
-from solvers.evaluation import Evaluation
-from solvers.integrator import FOUND_EVENT, MOST_STEPS, REACHED_END, STALLED, Kernel, SegmentIntegrator
+from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
 from solvers.schedule import Schedule, make_schedule
 from solvers.start import StartProblem, Values, read_values
 from solvers.system import DaeSystem, LoweredEvent
 from solvers.trajectory import EventRecord, Stats, Status, Trajectory
+from solvers.watch import Watch, WatchFunctions
 
-MOST_STEPS_IN_ALL = 10_000_000
+MOST_STEPS_OF_A_SEGMENT = 10_000_000
 MOST_EVENTS_AT_ONCE = 100
+LEAST_WAY = 50.0
+"""A guard whose way between two events is shorter than this many times its uncertainty is not resolved."""
 LOCAL_SHARE = 0.1
 """Local errors are held to this share of the tolerances, so that the global error stays near them (HIRES, ROBER, OREGO)."""
 
@@ -50,6 +51,7 @@ def current_system(model: Any) -> DaeSystem:
 def simulate(
     model: Any,
     t_eval: Any,
+    *,
     inputs: Mapping[Any, Any] | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
@@ -77,10 +79,8 @@ def simulate(
     """
     system = current_system(model)
     times = _checked_times(system, t_eval)
-    if not (1e-13 <= rtol <= 0.1) or not (0 < atol < math.inf):
-        raise UsageError(
-            f"tolerances rtol = {rtol:g}, atol = {atol:g} cannot be served", hint="rtol between 1e-13 and 0.1, atol above zero"
-        )
+    if not _within(rtol, 1e-13, 0.1) or not _within(atol, 5e-324, 1e308):
+        raise UsageError(f"tolerances rtol = {rtol}, atol = {atol} cannot be served", hint="rtol between 1e-13 and 0.1, atol above zero")
     schedule = make_schedule(system, inputs)
     values = read_values(system, [*schedule.profiles, *schedule.inputs])
     for place, value in schedule.inputs.items():
@@ -90,8 +90,15 @@ def simulate(
     return _Run(system, times, schedule, values, rtol, atol).trajectory()
 
 
+def _within(tolerance: Any, lowest: float, highest: float) -> bool:
+    return isinstance(tolerance, Real) and lowest <= float(tolerance) <= highest
+
+
 def _checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
-    times = np.atleast_1d(np.asarray(t_eval, dtype=float))
+    try:
+        times = np.atleast_1d(np.asarray(t_eval, dtype=float))
+    except (TypeError, ValueError):
+        raise UsageError(f"t_eval holds no times ({t_eval!r})", hint="e.g. numpy.linspace(0, 3600, 601)") from None
     if times.ndim != 1 or not len(times):
         raise UsageError("t_eval has to hold at least one time", hint="e.g. numpy.linspace(0, 3600, 601)")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
@@ -103,12 +110,14 @@ def _checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
 
 @dataclass(slots=True)
 class _Firings:
-    """Times at which one event happened lately, to tell a Zeno sequence from a busy one."""
+    """How one event happened lately, to tell a sequence that cannot be resolved from a busy one."""
 
     last: float = math.nan
     interval: float = math.nan
-    shrinking: int = 0
+    height: float = 0.0
+    slope: float = 0.0
     at_once: int = 0
+    unresolved: int = 0
 
 
 @dataclass(eq=False)
@@ -127,14 +136,18 @@ class _Run:
     def __post_init__(self) -> None:
         system = self.system
         self.began = clock.perf_counter()
-        self.kernel: Kernel = system.made(("kernel", self.schedule.ramped), lambda: Kernel(system, self.schedule.ramped))
+        ramped = self.schedule.ramped
+        self.functions: SegmentFunctions = system.made(("segment", ramped), lambda: SegmentFunctions(system, ramped))
         self.algebra: StartProblem = system.made("algebra", lambda: StartProblem(system, at_start=False))
-        self.watch: _Watch = system.made("watch", lambda: _Watch(system))
+        nominals = np.concatenate([system.nominals, system.algebraic_nominals])
+        self.watch = Watch(system.made("watch", lambda: WatchFunctions(system)), (self.rtol, self.atol * nominals))
+        self.fired_now: set[int] = set()
+        self.undecided: set[int] = set()
         self.t = float(system.time.first)
         self.end = float(self.times[-1])
         self.x, self.z = self.values.x.copy(), self.values.z.copy()
         self.u, self.slopes, self.reference = self.values.u.copy(), np.zeros(len(self.values.u)), self.t
-        self.outputs = np.full((len(self.times), self.kernel.state_count + len(self.z)), np.nan)
+        self.outputs = np.full((len(self.times), self.functions.state_count + len(self.z)), np.nan)
         self.u_out = np.full((len(self.times), len(self.u)), np.nan)
         self.done = 0
         self.driver: SegmentIntegrator | None = None
@@ -158,27 +171,28 @@ class _Run:
         self.schedule.apply(self.t, self.u, self.slopes, everything=True)
         start: StartProblem = self.system.made("start", lambda: StartProblem(self.system, at_start=True))
         self.x, self.z = start.solve(self.t, self.x, self.z, self.u, self.values)
-        before = np.zeros(len(self.system.events), dtype=bool)
-        self._happen(self._due(self.t), before)
+        self._happen(self._due(self.t), np.zeros(len(self.system.events), dtype=int))
 
     def _stops(self) -> list[float]:
         known = self.schedule.breakpoints() | {float(at) for event in self.system.events for at in event.event.at}
         return [*sorted(at for at in known if self.t < at < self.end), self.end] if self.end > self.t else []
 
     def _due(self, t: float) -> list[int]:
-        return [number for number, event in enumerate(self.system.events) if t in event.event.at]
+        """Return the events known for a time that are watched."""
+        due = [number for number, event in enumerate(self.system.events) if t in event.event.at]
+        if due:
+            _, watched = self.watch.look(*self._point())
+            due = [number for number in due if watched[number]]
+        return due
 
     def _advance(self, stop: float) -> None:
         """Integrate to a known time, through all the events on the way, and let happen what is known for it."""
         while self.t < stop:
-            earlier = self._beyond()
-            reported = self._segment(stop)
-            # a guard that is exactly zero where another event ends the segment has crossed without being reported
-            before = self._beyond()
-            before[reported] = True
-            self._happen(np.flatnonzero(before & ~earlier | self._among(reported)).tolist(), before)
+            happening = self._leaving_zero(stop) or self._segment(stop)
+            if happening:
+                self._happen(happening, self._sides())
         self._move_reference()
-        before = self._beyond()
+        before = self._sides()
         self.schedule.apply(stop, self.u, self.slopes, everything=False)
         if self.schedule.profiles:
             self._solve_algebra()
@@ -188,47 +202,85 @@ class _Run:
 
     def _segment(self, stop: float) -> list[int]:
         """Integrate to ``stop`` or to the first event; return the events that happen there."""
-        driver = self._driver()
         self._fill_at(self.t)
-        y = np.concatenate([self.x if len(self.x) else [0.0], self.z])
-        constants = self.kernel.constants(self.values.p, self.u, self.slopes, self.reference)
-        flag = driver.restart(self.t, stop, y, constants, self.watch.directions)
-        while flag >= 0:
+        _, watched = self.watch.look(*self._point())
+        driver = self._driver()
+        failure = self._restart(stop, watched[self.watch.guarded])
+        while failure is None:
             first = self.done
-            flag, t, self.done, crossed = driver.run(stop, self.times, self.done, self.outputs, MOST_STEPS_IN_ALL)
+            outcome, t, self.done, crossed = driver.run(stop, self.times, self.done, self.outputs, MOST_STEPS_OF_A_SEGMENT)
             self._fill_inputs(first, self.done)
             self.t = t
-            self.x, self.z = driver.y[: len(self.x)].copy(), driver.y[self.kernel.state_count :].copy()
-            if flag == FOUND_EVENT:
-                numbers = self.watch.events_of(crossed)
-                active = self.watch.active(self)
-                happening = [number for number in numbers if active[number]]
+            self.x, self.z = driver.y[: len(self.x)].copy(), driver.y[self.functions.state_count :].copy()
+            self.fired_now.clear()
+            if outcome is Outcome.FOUND_EVENT:
+                pairs = zip(self.watch.guarded, crossed, self.watch.directions, strict=True)
+                happening = [number for number, sign, wanted in pairs if sign and wanted in (0, sign)]
                 if happening:
                     self._move_reference()
                     return happening
-            elif flag == REACHED_END:
+            elif outcome is Outcome.REACHED_END:
                 return []
-            elif flag == MOST_STEPS:
+            elif outcome is Outcome.WANTS_PAUSE:
                 raise self._failed(
-                    f"{MOST_STEPS_IN_ALL} steps were not enough by t = {t:g}",
+                    f"{MOST_STEPS_OF_A_SEGMENT} steps without an event were not enough by t = {t:g}",
                     (),
                     "the model may oscillate without end; check its time scales",
                 )
-        raise self._integration_failed(flag, driver)
+            else:
+                failure = outcome
+        raise self._integration_failed(failure, driver)
+
+    def _restart(self, stop: float, watched: np.ndarray) -> Outcome | None:
+        driver = self._driver()
+        driver.watched[:] = watched
+        driver.offset[:] = self.watch.offset
+        constants = self.functions.constants(self.values.p, self.u, self.slopes, self.reference)
+        return driver.restart(self.t, stop, self._y(), constants, self.watch.directions)
+
+    def _leaving_zero(self, stop: float) -> list[int]:
+        """Take a step on trial where a guard starts at zero: its motion tells whether it crosses, and to which side it belongs."""
+        guards, watched = self.watch.look(*self._point())
+        at_zero = [
+            place
+            for place, number in enumerate(self.watch.guarded)
+            if watched[number] and guards[place] + self.watch.offset[place] == 0 and number not in self.fired_now
+        ]
+        if not at_zero and not self.undecided:
+            return []
+        driver = self._driver()
+        if self._restart(stop, np.zeros(len(guards))) is not None:
+            return []
+        outcome, t, _, _ = driver.run(stop, np.zeros(0), 0, np.zeros((0, self.outputs.shape[1])), 1)
+        if outcome < 0:
+            return []
+        x, z = driver.y[: len(self.x)], driver.y[self.functions.state_count :]
+        later, _ = self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)
+        for place in self.undecided:
+            self.watch.offset[place] = np.copysign(self.watch.offset[place], later[place])
+        self.undecided.clear()
+        return [self.watch.guarded[place] for place in at_zero if self.watch.directions[place] * later[place] > 0]
+
+    def _y(self) -> np.ndarray:
+        """States and algebraic variables as the integrator takes them; a system without states stands still in one."""
+        return np.concatenate([self.x if len(self.x) else [0.0], self.z])
+
+    def _point(self) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What holds now: (t, x, z, u, p)."""
+        return self.t, self.x, self.z, self.u + self.slopes * (self.t - self.reference), self.values.p
 
     def _driver(self) -> SegmentIntegrator:
         if self.driver is None:
             nominal = self.system.nominals if len(self.x) else np.ones(1)
-            atol = self.atol * np.concatenate([nominal, np.ones(len(self.z))])
-            y = np.concatenate([self.x if len(self.x) else [0.0], self.z])
-            self.driver = SegmentIntegrator(self.kernel, self.t, y, LOCAL_SHARE * self.rtol, LOCAL_SHARE * atol)
+            atol = self.atol * np.concatenate([nominal, self.system.algebraic_nominals])
+            self.driver = SegmentIntegrator(self.functions, self.t, self._y(), LOCAL_SHARE * self.rtol, LOCAL_SHARE * atol)
         return self.driver
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
         first = self.done
         if self.done < len(self.times) and self.times[self.done] == t:
-            self.outputs[self.done] = np.concatenate([self.x if len(self.x) else [0.0], self.z])
+            self.outputs[self.done] = self._y()
             self.done += 1
         self._fill_inputs(first, self.done)
 
@@ -243,40 +295,39 @@ class _Run:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def _beyond(self) -> np.ndarray:
-        return self.watch.beyond(self)
-
-    def _among(self, numbers: list[int]) -> np.ndarray:
-        chosen = np.zeros(len(self.system.events), dtype=bool)
-        chosen[numbers] = True
-        return chosen
+    def _sides(self) -> np.ndarray:
+        guards, watched = self.watch.look(*self._point())
+        return self.watch.sides(guards, watched)
 
     def _happen(self, numbers: list[int], before: np.ndarray) -> None:
-        """Let events happen at this instant, and those that their transitions or the start bring about."""
-        waiting = list(numbers)
-        for _ in range(MOST_EVENTS_AT_ONCE):
-            while waiting:
-                number = waiting.pop(0)
-                self._transit(number)
-                before[number] = True
-            now = self._beyond()
-            waiting = [number for number in range(len(now)) if now[number] and not before[number]]
-            before = now
-            if not waiting:
-                return
-        names = tuple(self.system.events[number].label for number in waiting)
-        raise self._failed(
-            f"more than {MOST_EVENTS_AT_ONCE} rounds of events at t = {self.t:g}: {', '.join(names)} call each other",
-            names,
-            "separate the thresholds of events that undo each other (hysteresis)",
-        )
+        """Let events happen at this instant, and those whose guards are carried across zero by what happens.
+
+        ``before`` holds the sides on which the guards were before anything happened at this instant.
+        """
+        now = self._sides()
+        waiting = sorted({*numbers, *self.watch.crossings(before, now)}) if len(now) else []
+        count = 0
+        while waiting:
+            number = waiting.pop(0)
+            self._transit(number)
+            before, now = now, self._sides()
+            waiting += [other for other in self.watch.crossings(before, now) if other != number and other not in waiting]
+            count += 1
+            if count > MOST_EVENTS_AT_ONCE + len(now):
+                names = tuple(self.system.events[other].label for other in sorted({number, *waiting}))
+                raise self._failed(
+                    f"more than {count} events at t = {self.t:g}: {', '.join(names)} call each other",
+                    names,
+                    "separate the thresholds of events that undo each other (hysteresis)",
+                )
 
     def _transit(self, number: int) -> None:
         event = self.system.events[number]
         self.records.append(EventRecord(self.t, event.name, event.block))
-        self._watch_chattering(number, event)
+        uncertainty = self.watch.uncertainty(*self._point())
+        self._watch_chattering(number, event, uncertainty)
         if event.states or event.inputs:
-            values = self.watch.transition_values(self)
+            values = self.watch.transition_values(*self._point())
             for state, place in event.states:
                 self.x[state] = values[place]
             for place_of_input, place in event.inputs:
@@ -288,33 +339,42 @@ class _Run:
                     f"event {event.label} at t = {self.t:g} sets a value that is not finite", (event.label,), "check its transition"
                 )
             self._solve_algebra()
+        self.fired_now.add(number)
+        guards, _ = self.watch.look(*self._point())
+        self.undecided.update(self.watch.settle({number}, guards, uncertainty))
+        if event.guard is not None:
+            firings = self.firings[number]
+            firings.height = abs(guards[event.guard])
+            firings.slope = abs(self.watch.slopes(self.slopes, *self._point())[event.guard])
 
     def _solve_algebra(self) -> None:
         self.x, self.z = self.algebra.solve(self.t, self.x, self.z, self.u, self.values)
 
-    def _watch_chattering(self, number: int, event: LoweredEvent) -> None:
-        """Refuse to go on where an event repeats ever faster: its times add up to a finite limit (Zeno), or time stands still."""
+    def _watch_chattering(self, number: int, event: LoweredEvent, uncertainty: np.ndarray) -> None:
+        """Refuse to go on where time stands still, or a guard's way between two events is less than it is known to (Zeno)."""
         firings = self.firings.setdefault(number, _Firings())
-        interval = self.t - firings.last
-        span = self.end - float(self.system.time.first)
-        firings.at_once = firings.at_once + 1 if interval <= 1e-12 * max(span, abs(self.t)) else 0
-        shrinks = interval < 0.97 * firings.interval
-        firings.shrinking = firings.shrinking + 1 if shrinks else 0
-        name = event.label
-        if firings.shrinking >= 12:
-            ratio = interval / firings.interval
-            limit = self.t + interval * ratio / (1 - ratio)
-            if limit - self.t < 1e-3 * (self.t - float(self.system.time.first)):
-                raise self._failed(
-                    f"chattering: event {name} repeats ever faster; its times add up to about t = {limit:.6g}, which cannot be passed",
-                    (name,),
-                    "end the run before, or let the event switch to a mode in which it no longer happens",
-                )
+        before, firings.interval = firings.interval, self.t - firings.last
+        firings.last = self.t
+        span = max(self.end - float(self.system.time.first), abs(self.t))
+        firings.at_once = firings.at_once + 1 if firings.interval <= 1e-12 * span else 0
+        if event.guard is not None:
+            way = max(firings.height, firings.slope * firings.interval / 4)  # a parabola's height between two zeros
+            firings.unresolved = firings.unresolved + 1 if way < LEAST_WAY * uncertainty[event.guard] else 0
         if firings.at_once >= 20:
             raise self._failed(
-                f"chattering: event {name} happens again and again at t = {self.t:.9g}", (name,), "give its guard a hysteresis"
+                f"chattering: event {event.label} happens again and again at t = {self.t:.9g}",
+                (event.label,),
+                "give its guard a hysteresis",
             )
-        firings.last, firings.interval = self.t, interval
+        if firings.unresolved >= 3:
+            shrinks = 0 < firings.interval < before
+            limit = self.t + (firings.interval**2 / (before - firings.interval) if shrinks else 0.0)
+            raise self._failed(
+                f"chattering: event {event.label} repeats faster than the tolerances can resolve; its times add up to about "
+                f"t = {limit:.6g}, which cannot be passed",
+                (event.label,),
+                "end the run before, let the event switch to a mode in which it no longer happens, or give its guard a hysteresis",
+            )
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -335,7 +395,7 @@ class _Run:
             system=self.system,
             t=self.times[:done].copy(),
             x=self.outputs[:done, : len(self.x)].copy(),
-            z=self.outputs[:done, self.kernel.state_count :].copy(),
+            z=self.outputs[:done, self.functions.state_count :].copy(),
             u=self.u_out[:done].copy(),
             p=self.values.p.copy(),
             events=tuple(self.records),
@@ -346,10 +406,15 @@ class _Run:
     def _failed(self, message: str, names: tuple[str, ...], hint: str) -> SimulationError:
         return SimulationError(message, names=tuple(names), hint=hint, trajectory=self._result(Status.INCOMPLETE))
 
-    def _integration_failed(self, flag: int, driver: SegmentIntegrator) -> SimulationError:
+    def _integration_failed(self, outcome: Outcome, driver: SegmentIntegrator) -> SimulationError:
         names = [slot.name for slot in self.system.states] or ["(no state)"]
         names += [f"equation {name}" for name in self.system.equation_names]
-        if driver.not_finite is not None and flag in (-8, -9, -10, -11):
+        if outcome is Outcome.FAILED_GUARD and driver.bad_guard is not None:
+            label = self.system.events[self.watch.guarded[driver.bad_guard]].label
+            return self._failed(
+                f"not a number: the guard of event {label} is not finite after t = {self.t:.9g}", (label,), "check the guard's expression"
+            )
+        if outcome is Outcome.FAILED_MODEL and driver.not_finite is not None:
             place, t = driver.not_finite
             return self._failed(
                 f"not a number: the slope of {names[place]} is not finite at t = {t:.9g}",
@@ -358,70 +423,19 @@ class _Run:
             )
         errors = driver.errors()
         worst = names[int(np.argmax(errors))] if errors is not None and np.isfinite(errors).all() else names[0]
-        reason = _REASONS.get(flag, f"SUNDIALS flag {flag}")
         return self._failed(
-            f"the integration stopped at t = {self.t:.9g}: {reason}; step {driver.step:.3g}; dominated by {worst}",
+            f"the integration stopped at t = {self.t:.9g}: {_REASONS[outcome]}; step {driver.step:.3g}; dominated by {worst}",
             (worst,),
             "look at this variable's last values: a finite escape, a jump without an event, or a bad scale (declare a nominal value)",
         )
 
 
 _REASONS = {
-    -2: "the tolerances are too tight",
-    STALLED: "the steps became so small that time stands still",
-    -3: "the error test failed at the smallest step",
-    -4: "the nonlinear equations of a step did not converge",
+    Outcome.FAILED_TOLERANCE: "the tolerances are too tight",
+    Outcome.FAILED_ERROR_TEST: "the error test failed at the smallest step",
+    Outcome.FAILED_CONVERGENCE: "the nonlinear equations of a step did not converge",
+    Outcome.FAILED_MODEL: "a slope is not finite",
+    Outcome.FAILED_GUARD: "a guard is not finite",
+    Outcome.FAILED_STALLED: "the steps became so small that time stands still",
+    Outcome.FAILED_OTHER: "SUNDIALS gave up",
 }
-
-
-class _Watch:
-    """The guards, conditions and transitions of a system as functions."""
-
-    def __init__(self, system: DaeSystem) -> None:
-        self._events = system.events
-        arguments = list(system.arguments)
-        slope = ca.jtimes(system.guards, system.x, system.ode) + ca.jacobian(system.guards, system.t)
-        self._guards = Evaluation(ca.Function("guards", arguments, [system.guards, ca.densify(slope), system.conditions]))
-        self._conditions = Evaluation(ca.Function("conditions", arguments, [system.conditions]))
-        self._values = Evaluation(ca.Function("values", arguments, [system.transition_values]))
-        self._guarded = [number for number, event in enumerate(system.events) if event.guard is not None]
-        self.directions = [system.events[number].event.direction.value for number in self._guarded]
-
-    @staticmethod
-    def _call(function: Evaluation, run: _Run) -> tuple[np.ndarray, ...]:
-        u = run.u + run.slopes * (run.t - run.reference)
-        return function(run.t, run.x, run.z, u, run.values.p)
-
-    def events_of(self, crossed: np.ndarray) -> list[int]:
-        """Return the numbers of the events whose guards crossed in their direction."""
-        return [
-            number for number, sign, wanted in zip(self._guarded, crossed, self.directions, strict=True) if sign and wanted in (0, sign)
-        ]
-
-    def active(self, run: _Run) -> np.ndarray:
-        """Whether each event is watched now."""
-        (conditions,) = self._call(self._conditions, run)
-        return self._watched(conditions)
-
-    def _watched(self, conditions: np.ndarray) -> np.ndarray:
-        return np.array([event.when is None or conditions[event.when] > 0 for event in self._events], dtype=bool)
-
-    def beyond(self, run: _Run) -> np.ndarray:
-        """Whether each event's guard is watched and beyond zero in its direction, or at zero and on its way beyond."""
-        result = np.zeros(len(self._events), dtype=bool)
-        if not self._guarded:
-            return result
-        guard, slope, conditions = self._call(self._guards, run)
-        active = self._watched(conditions)
-        for number in self._guarded:
-            event = self._events[number]
-            direction = event.event.direction
-            if active[number] and direction is not Direction.EITHER:
-                value = direction.value * guard[event.guard]
-                result[number] = value > 0 or (value == 0 and direction.value * slope[event.guard] > 0)
-        return result
-
-    def transition_values(self, run: _Run) -> np.ndarray:
-        """Return the new values of all transitions, from what holds now."""
-        (values,) = self._call(self._values, run)
-        return values

@@ -125,6 +125,7 @@ class StartProblem:
 
         with np.errstate(all="ignore"):
             residual, jacobian = evaluate(unknowns)
+            nudges = 3
             for _ in range(100):
                 if not np.isfinite(residual).all() or not np.isfinite(jacobian.data).all():
                     raise self._failure(t, residual, "an equation is not finite at the start values")
@@ -137,7 +138,12 @@ class StartProblem:
                     evaluate(unknowns)
                     return x, z
                 if stalled:
-                    break
+                    if not nudges:
+                        break
+                    # a stationary point of the residual, such as a guess at which the Jacobian is singular
+                    nudges -= 1
+                    unknowns = unknowns + 0.1 * (np.abs(unknowns) + self._scale) * np.cos(np.arange(self.size) + nudges)
+                    residual, jacobian = evaluate(unknowns)
         raise self._failure(t, residual, "the algebraic equations found no solution")
 
     def _step(self, jacobian: csc_matrix, residual: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -215,5 +214,5 @@ def var_input_courses(model: Any) -> list[tuple[Any, dict[float, float]]]:
     for suffix in model.component_objects(Suffix, descend_into=True, active=True):
         if suffix.local_name == "var_input":
             for component, course in suffix.items():
-                courses.append((component, dict(course) if isinstance(course, Mapping) else {-math.inf: course}))
+                courses.append((component, dict(course) if isinstance(course, Mapping) else {0.0: course}))
     return courses

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyomo.core.base.block import Block
+from pyomo.core.base.block import Block, BlockData
 from pyomo.core.expr.numvalue import NumericValue
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import Expression, Param, Var
 
-from solvers.errors import UnsupportedModelError
+from solvers.errors import UnsupportedModelError, UsageError
 
 
 class TimeDependenceError(UnsupportedModelError):
@@ -189,6 +189,10 @@ def find_time(model: Any) -> TimeSet:
     ------
     UnsupportedModelError : there is none, or more than one carries derivatives.
     """
+    if not isinstance(model, BlockData) or not model.is_constructed():
+        raise UsageError(
+            f"a constructed Pyomo model is needed, got {model}", hint="build a ConcreteModel, or create an instance of an AbstractModel"
+        )
     wanted: dict[int, Any] = {}
     for derivative in model.component_objects(DerivativeVar, descend_into=True):
         for continuous in derivative.get_continuousset_list():

@@ -55,7 +55,7 @@ class Trajectory:
     At an output time that coincides with a jump, the value is the one after the jump.
     """
 
-    system: DaeSystem
+    system: DaeSystem = field(repr=False)
     t: np.ndarray
     x: np.ndarray
     """States, shape (times, states)."""
