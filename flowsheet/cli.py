@@ -202,8 +202,8 @@ def _check(options: argparse.Namespace) -> int:
     counts = {
         "units": len(case.units),
         "streams": len(case.streams),
-        "states": int(system.x.numel()),
-        "algebraics": int(system.z.numel()),
+        "states": len(system.states),
+        "algebraics": len(system.algebraics),
         "events": len(system.events),
     }
     if options.json:

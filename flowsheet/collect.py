@@ -124,4 +124,5 @@ def _specification(trajectory: Trajectory, entry: Mapping[str, Any]) -> Specific
 
 
 def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:
-    return UnitRow(name, entry["type"], tuple(model.find_component(name).shown))
+    unit = model.find_component(name)
+    return UnitRow(name, entry["type"], tuple(unit.shown), tuple(unit.bands))

@@ -129,11 +129,16 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """A unit of the flowsheet, its type, and the names (within the unit) of what is worth a plot."""
+    """A unit of the flowsheet: its type, the names (within the unit) of what is worth a plot, and what lasting happenings to mark.
+
+    Each of ``bands`` is a word for it and the names of the events that begin and end it, such as
+    ``("refill", "refill_start", "refill_settled")``.
+    """
 
     unit: str
     type: str
     shown: tuple[str, ...]
+    bands: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

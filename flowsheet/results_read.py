@@ -157,4 +157,4 @@ def _rows(group: h5py.Group, name: str, row_type: type, dimension: str) -> Itera
 def _restored(value: Any, kind: Any) -> Any:
     if kind in (int, float, str):
         return kind(value)
-    return tuple(json.loads(value))
+    return tuple(tuple(part) if isinstance(part, list) else part for part in json.loads(value))

@@ -96,6 +96,7 @@ class LossInWeightFeederData(UnitBlock):
         Parameter("initial_running", u.dimensionless, "share of the set point delivered at the start", 1.0, 0.0, 1.0),
     )
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "measured_flow", "mass", "screw_speed", "gravimetric")
+    bands: ClassVar[tuple[tuple[str, str, str], ...]] = (("refill", "refill_start", "refill_settled"),)
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:

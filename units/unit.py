@@ -145,6 +145,9 @@ class UnitBlock(BlockData):
         super().__init_subclass__(**kwargs)
         cls.inputs = tuple(parameter.name for parameter in cls.parameters if parameter.input)
 
+    bands: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """Lasting happenings that plots mark: what each is called, and the names of the Events that begin and end it."""
+
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of the inlet ports for the given parameters."""

@@ -58,7 +58,7 @@ BUCKETS = 500
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Something that lasts: a refill or a disturbance, on a lane of its own."""
+    """Something that lasts, such as a refill or a disturbance, on a lane of its own."""
 
     lane: str
     start: float
@@ -113,7 +113,7 @@ def thin(t: np.ndarray, y: np.ndarray, buckets: int = BUCKETS) -> tuple[np.ndarr
 
 
 def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis, bands: Sequence[Band]) -> str:
-    """Draw a quality attribute against its limits, with refills and disturbances on lanes above; return SVG text.
+    """Draw a quality attribute against its limits, with what happened on lanes above; return SVG text.
 
     Parameters
     ----------

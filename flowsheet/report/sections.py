@@ -150,8 +150,11 @@ def _specification_cells(view: View, spec: SpecificationRow) -> list[Cell]:
 
 def _legend(view: View) -> str:
     entries = [("#D55E00", "repeating-linear-gradient(135deg,#f3c7a6 0 3px,#e7935a 3px 5px)", "out of specification")]
-    if view.refills:
-        entries.append(("#0072B2", "#56B4E9", "refill, from the opening of the valve until the weight has settled"))
+    marked = {band.lane for band in view.happenings}
+    kinds = dict.fromkeys(kind for row in view.results.units for kind in row.bands if f"{row.unit} {kind[0]}" in marked)
+    for name, *ends in kinds:
+        begins, stops = (end.replace("_", " ") for end in ends)
+        entries.append(("#0072B2", "#56B4E9", f"{name}, from {begins} to {stops}"))
     if view.disturbances:
         entries.append(("#8A5A00", "#E69F00", "disturbance"))
     swatches = "".join(
@@ -162,7 +165,7 @@ def _legend(view: View) -> str:
 
 def _attribute_figure(view: View, spec: SpecificationRow) -> str:
     unit = _unit_of(view, spec)
-    svg = attribute_figure(view.results.t, view.results[spec.variable], spec, unit, view.axis, (*view.disturbances, *view.refills))
+    svg = attribute_figure(view.results.t, view.results[spec.variable], spec, unit, view.axis, (*view.disturbances, *view.happenings))
     caption = f"<b>{text(spec.label)}</b> <code>{text(spec.variable)}</code>"
     if not spec.met:
         times = len(intervals_outside(view.results.t, view.results[spec.variable], spec.lower, spec.upper))
@@ -248,7 +251,7 @@ def units(view: View) -> str:
 
 def _unit(view: View, unit: UnitRow) -> str:
     fields = {field.name: field for field in view.results.fields}
-    bands = (*view.disturbances_of(unit.unit), *view.refills_of(unit.unit))
+    bands = (*view.disturbances_of(unit.unit), *view.happenings_of(unit))
     figures = "".join(_field_figure(view, fields[f"{unit.unit}.{name}"], bands) for name in unit.shown if f"{unit.unit}.{name}" in fields)
     title = f'<h3>{text(unit.unit)} <span class="kind">{text(unit.type.replace("_", " "))}</span></h3>'
     return f'{title}<div class="grid">{figures}</div>' if figures else title + note("Nothing to show.")

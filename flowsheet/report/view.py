@@ -9,10 +9,8 @@ from typing import Any
 
 from flowsheet.display import Display
 from flowsheet.report.plots import Band, TimeAxis
-from flowsheet.results import Results
+from flowsheet.results import Results, UnitRow
 from solvers import Status
-
-REFILL_START, REFILL_ENDS = "refill_start", ("refill_settled",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,26 +51,31 @@ class View:
         return self.axis.unit.label(time, 6)
 
     @cached_property
-    def refills(self) -> tuple[Band, ...]:
-        """Times from the start of a refill until its feeder is back under weight control."""
-        bands, running = [], {}
-        for event in self.results.events:
-            if event.event == REFILL_START:
-                running[event.unit] = event.time
-            elif event.event in REFILL_ENDS and event.unit in running:
-                bands.append(Band(f"{event.unit} refill", running.pop(event.unit), event.time))
-        bands += [Band(f"{unit} refill", start, self.axis.reached) for unit, start in running.items()]
-        order = [row.unit for row in self.results.units]
-        return tuple(sorted(bands, key=lambda band: (order.index(band.lane[: -len(" refill")]), band.start)))
+    def happenings(self) -> tuple[Band, ...]:
+        """What the units say lasts between two of their events, such as refills; by unit, then by time."""
+        return tuple(band for row in self.results.units for band in self.happenings_of(row))
 
     @cached_property
     def disturbances(self) -> tuple[Band, ...]:
         """Times during which a profile departs from the value it begins with."""
         return tuple(band for profile in self.case.get("profiles", ()) for band in _departures(profile, self.axis.horizon))
 
-    def refills_of(self, unit: str) -> tuple[Band, ...]:
-        """Return the refills of one unit."""
-        return tuple(band for band in self.refills if band.lane == f"{unit} refill")
+    def happenings_of(self, row: UnitRow) -> tuple[Band, ...]:
+        """Return what lasts between two events of one unit; what has begun and not ended lasts to the end of the run."""
+        found = []
+        for name, begins, ends in row.bands:
+            start = None
+            for event in self.results.events:
+                if event.unit != row.unit:
+                    continue
+                if event.event == begins and start is None:
+                    start = event.time
+                elif event.event == ends and start is not None:
+                    found.append(Band(f"{row.unit} {name}", start, event.time))
+                    start = None
+            if start is not None:
+                found.append(Band(f"{row.unit} {name}", start, self.axis.reached))
+        return tuple(found)
 
     def disturbances_of(self, unit: str) -> tuple[Band, ...]:
         """Return the departures of a unit's inputs."""

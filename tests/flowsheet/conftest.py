@@ -64,6 +64,7 @@ def make_results() -> Callable[..., Results]:
             "profiles": [profile],
         }
         shown = {"feeder_api": ("mass", "outlet_flow"), "blender": ("mass",), "press": ("assay",)}
+        bands = {"feeder_api": (("refill", "refill_start", "refill_settled"),)}
         whole = {
             "t": t,
             "fields": fields,
@@ -79,7 +80,7 @@ def make_results() -> Callable[..., Results]:
                 specification_row(t, assay, variable="press.assay[api]", label="Assay", lower=0.095, target=0.1, upper=0.11),
             ),
             "streams": tuple(StreamRow(*row) for row in joined),
-            "units": tuple(UnitRow(name, kind, shown.get(name, ())) for name, kind in types.items()),
+            "units": tuple(UnitRow(name, kind, shown.get(name, ()), bands.get(name, ())) for name, kind in types.items()),
             "case": case,
             "versions": {"python": "3.11.7", "numpy": "2.4.6"},
         }

@@ -191,12 +191,24 @@ def test_bare_results_still_give_a_page(make_results):
 
 def test_refills_and_disturbances_are_marked(make_results):
     view = View(make_results())
-    (refill,) = view.refills
+    (refill,) = view.happenings
     assert (refill.lane, refill.start, refill.end) == ("feeder_api refill", 100.25, 125.5)
     (disturbance,) = view.disturbances
     assert (disturbance.start, disturbance.end, disturbance.label) == (200.0, 300.0, "API +20 %")
     cut = View(make_results(end=110.0, status=Status.INCOMPLETE, events=(EventRecord(100.25, "refill_start", "feeder_api"),)))
-    assert (cut.refills[0].start, cut.refills[0].end) == (100.25, 110.0)
+    assert (cut.happenings[0].start, cut.happenings[0].end) == (100.25, 110.0)
+
+
+def test_happenings_of_any_unit_are_marked(make_results):
+    events = [EventRecord(time, name, "press") for time, name in ((10.0, "jam"), (20.0, "jam"), (30.0, "freed"), (590.0, "wash"))]
+    row = UnitRow("press", "tablet_press", ("assay",), (("jam", "jam", "freed"), ("cleaning", "wash", "rinsed")))
+    results = make_results(events=tuple(events), units=(*make_results().units[:3], row))
+    bands = [(band.lane, band.start, band.end) for band in View(results).happenings]
+    assert bands == [("press jam", 10.0, 30.0), ("press cleaning", 590.0, 600.0)]
+    words = Page(render(results)).words
+    assert "jam, from jam to freed" in words
+    assert "cleaning, from wash to rinsed" in words
+    assert "refill, from" not in words
 
 
 @pytest.mark.parametrize(

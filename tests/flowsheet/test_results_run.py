@@ -104,7 +104,7 @@ def test_running_again_gives_the_same_bytes(results, case, flowsheet):
 
 def test_the_page_of_a_real_run(results, tmp_path):
     page = write_report(save_results(results, tmp_path)).read_text()
-    for said in ("surge", "✓ Complete", "✓ Closes", "bin", "out of specification"):
+    for said in ("refill, from refill start to refill settled", "surge", "✓ Complete", "✓ Closes", "bin", "out of specification"):
         assert said in page, said
 
 
