@@ -328,16 +328,15 @@ class _Run:
         self._watch_chattering(number, event, uncertainty)
         if event.states or event.inputs:
             values = self.watch.transition_values(*self._point())
+            if not np.isfinite(values[[place for _, place in (*event.states, *event.inputs)]]).all():
+                raise self._failed(
+                    f"event {event.label} at t = {self.t:g} sets a value that is not finite", (event.label,), "check its transition"
+                )
             for state, place in event.states:
                 self.x[state] = values[place]
             for place_of_input, place in event.inputs:
                 self.u[place_of_input] = values[place]
                 self.slopes[place_of_input] = 0.0
-            changed = values[[place for _, place in (*event.states, *event.inputs)]]
-            if not np.isfinite(changed).all():
-                raise self._failed(
-                    f"event {event.label} at t = {self.t:g} sets a value that is not finite", (event.label,), "check its transition"
-                )
             self._solve_algebra()
         self.fired_now.add(number)
         guards, _ = self.watch.look(*self._point())
@@ -391,12 +390,17 @@ class _Run:
             restarts=max(0, counts.get("restarts", 1) - 1),
             seconds=clock.perf_counter() - self.began,
         )
+        times, outputs, inputs = self.times[:done], self.outputs[:done], self.u_out[:done]
+        if status is Status.INCOMPLETE and (not done or times[-1] < self.t) and np.isfinite(self._y()).all():
+            # what went wrong shows at the last good point, which need not be an output
+            times, outputs = np.append(times, self.t), np.vstack([outputs, self._y()])
+            inputs = np.vstack([inputs, self._point()[3]])
         return Trajectory(
             system=self.system,
-            t=self.times[:done].copy(),
-            x=self.outputs[:done, : len(self.x)].copy(),
-            z=self.outputs[:done, self.functions.state_count :].copy(),
-            u=self.u_out[:done].copy(),
+            t=times.copy(),
+            x=outputs[:, : len(self.x)].copy(),
+            z=outputs[:, self.functions.state_count :].copy(),
+            u=inputs.copy(),
             p=self.values.p.copy(),
             events=tuple(self.records),
             status=status,
