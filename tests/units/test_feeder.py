@@ -206,6 +206,14 @@ def test_the_start_follows_parameters_changed_after_building(rig):
     assert start == pytest.approx(steady_start(0.5 / HOUR, 1.2), rel=1e-9)
 
 
+def test_one_state_of_the_start_can_be_set_by_hand(rig):
+    model = rig(LossInWeightFeeder, horizon=10.0, **API).model
+    model.unit.start["mass"].deactivate()
+    model.unit.mass[0].fix(1.2)
+    start = states_at_start(simulate(model, np.array([0.0, 10.0])))
+    assert start == pytest.approx(steady_start(API["setpoint"], 1.2), rel=1e-9)
+
+
 @pytest.mark.parametrize("setpoint", [0.0, 0.5 / HOUR, 3.0 / HOUR])
 def test_the_start_is_steady_at_the_first_value_of_a_profile(rig, setpoint):
     setup = rig(LossInWeightFeeder, horizon=100.0, **API)
