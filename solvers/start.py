@@ -129,8 +129,8 @@ class StartProblem:
             for _ in range(100):
                 if not np.isfinite(residual).all() or not np.isfinite(jacobian.data).all():
                     raise self._failure(t, residual, "an equation is not finite at the start values")
-                step = self._step(jacobian, residual)
-                unknowns, residual, jacobian, stalled = _halved(evaluate, unknowns, step, residual, jacobian)
+                step, measure = self._step(jacobian, residual)
+                unknowns, residual, jacobian, stalled = _halved(evaluate, measure, unknowns, step, residual, jacobian)
                 solved = (np.abs(residual) <= 1e-13 * (abs(jacobian) @ (np.abs(unknowns) + self._scale))).all()
                 if solved and (stalled or (np.abs(step) <= 1e-11 * (np.abs(unknowns) + self._scale)).all()):
                     if self._judges_rank:
@@ -146,15 +146,17 @@ class StartProblem:
                     residual, jacobian = evaluate(unknowns)
         raise self._failure(t, residual, "the algebraic equations found no solution")
 
-    def _step(self, jacobian: csc_matrix, residual: np.ndarray) -> np.ndarray:
+    def _step(self, jacobian: csc_matrix, residual: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+        """Return Newton's step, and the size of a residual in units of the unknowns (Deuflhard 2004, natural level function)."""
         scaled = csc_matrix(jacobian.multiply(self._scale[None, :]))
         try:
-            step = splu(scaled).solve(-residual)
+            factors = splu(scaled)
+            step = factors.solve(-residual)
         except RuntimeError:
             step = np.full(self.size, np.nan)
-        if not np.isfinite(step).all():
-            step = lsmr(scaled, -residual)[0]
-        return step * self._scale
+        if np.isfinite(step).all():
+            return step * self._scale, lambda other: float(np.linalg.norm(factors.solve(other)))
+        return lsmr(scaled, -residual)[0] * self._scale, lambda other: float(np.linalg.norm(other))
 
     def _judge_rank(self, t: float, jacobian: csc_matrix) -> None:
         """Refuse equations that are structurally regular and yet do not determine their unknowns."""
@@ -196,17 +198,18 @@ class StartProblem:
 
 def _halved(
     evaluate: Callable[[np.ndarray], tuple[np.ndarray, csc_matrix]],
+    measure: Callable[[np.ndarray], float],
     unknowns: np.ndarray,
     step: np.ndarray,
     residual: np.ndarray,
     jacobian: csc_matrix,
 ) -> tuple[np.ndarray, np.ndarray, csc_matrix, bool]:
-    """Take as much of a step as makes the residual smaller; the last value says that nothing did."""
-    size, factor = np.linalg.norm(residual), 1.0
+    """Take as much of a step as makes the residual's measure smaller; the last value says that nothing did."""
+    size, factor = measure(residual), 1.0
     while factor > 1e-10:
         point = unknowns + factor * step
         new_residual, new_jacobian = evaluate(point)
-        if np.isfinite(new_residual).all() and np.linalg.norm(new_residual) <= (1 - 1e-4 * factor) * size:
+        if np.isfinite(new_residual).all() and measure(new_residual) <= (1 - 1e-4 * factor) * size:
             return point, new_residual, new_jacobian, False
         factor /= 2
     return unknowns, residual, jacobian, True

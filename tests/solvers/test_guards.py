@@ -259,3 +259,19 @@ def test_small_algebraic_variable_is_solved_to_its_own_size() -> None:
     model.law = Constraint(model.t, rule=lambda m, t: m.dx[t] == 0 * m.h[t])
     model.square = Constraint(model.t, rule=lambda m, t: m.h[t] ** 2 * 1e26 == 1 + 0 * m.x[t])
     assert simulate(model, [0.0])["h"][0] == pytest.approx(1e-13, rel=1e-9)
+
+
+def test_explicit_start_equations_are_met_in_one_step_whatever_their_scales() -> None:
+    """A chain in which each start follows from the one before: Newton's step is exact where units do not weigh in."""
+    model = tank()
+    model.law = Constraint(model.t, rule=lambda m, t: m.dx[t] == -m.x[t])
+    model.y = Var(model.t, initialize=50.0)
+    model.dy = DerivativeVar(model.y, wrt=model.t)
+    model.other = Constraint(model.t, rule=lambda m, t: m.dy[t] == -m.y[t])
+    model.x[0].unfix()
+    model.x[0].set_value(2.5)
+    model.mass_start = Constraint(expr=model.x[0] == 1e-6)
+    model.speed_start = Constraint(expr=model.y[0] * (0.01 + 6 * (1 - 2.718281828 ** (-1e3 * model.x[0]))) == 15.0)
+    trajectory = simulate(model, [0.0])
+    assert trajectory["x"][0] == pytest.approx(1e-6, rel=1e-9)
+    assert trajectory["y"][0] == pytest.approx(15 / (0.01 + 6 * (1 - 2.718281828**-1e-3)), rel=1e-9)
