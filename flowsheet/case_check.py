@@ -1,4 +1,4 @@
-"""Checking what a case file holds and turning it into a :class:`flowsheet.case.Case`: all problems at once."""
+"""Reading the values of a case file, key by key, and collecting what is wrong with them so that all is told at once."""
 
 from __future__ import annotations
 

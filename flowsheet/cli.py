@@ -146,7 +146,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         sub.add_argument("--strict", action="store_true", help="take warnings for errors")
 
-    check = add("check", _check, "Check a case: everything but solving it.")
+    check = add("check", _check, "Check a case: all that a run does before it integrates.")
     add_case(check)
     run = add("run", _run, "Simulate a case and write results and report.")
     add_case(run)

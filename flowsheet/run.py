@@ -60,13 +60,18 @@ def build_flowsheet(case: Case) -> Flowsheet:
 
 
 def check_case(case: Case) -> DaeSystem:
-    """Do everything that a run does before it solves, and return the lowered system.
+    """Do everything that a run does before it integrates, the solution of the start included, and return the lowered system.
 
     Raises
     ------
+    UsageError : a profile cannot be followed.
     StructureError : degrees of freedom, singularity, index or connections are wrong.
+    SimulationError : the start cannot be solved.
     """
-    return lower(build_flowsheet(case).model)
+    system = lower(build_flowsheet(case).model)
+    # a run to its first output point only
+    _simulate(case, system, output_times(case.horizon, case.interval)[:1])
+    return system
 
 
 def output_times(horizon: float, interval: float) -> np.ndarray:
@@ -137,14 +142,17 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
 
 def _simulated(case: Case, system: DaeSystem) -> tuple[Trajectory, SimulationError | None]:
     """Return the trajectory, and the error that ended it early; an error before the first output point is raised."""
-    times = output_times(case.horizon, case.interval)
-    profiles = {spec.variable: spec.profile for spec in case.profiles}
     try:
-        return simulate(system, times, inputs=profiles, rtol=case.rtol, atol=case.atol), None
+        return _simulate(case, system, output_times(case.horizon, case.interval)), None
     except SimulationError as error:
         if error.trajectory is None or not len(error.trajectory.t):
             raise
         return error.trajectory, error
+
+
+def _simulate(case: Case, system: DaeSystem, times: np.ndarray) -> Trajectory:
+    profiles = {spec.variable: spec.profile for spec in case.profiles}
+    return simulate(system, times, inputs=profiles, rtol=case.rtol, atol=case.atol)
 
 
 def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) -> Path:

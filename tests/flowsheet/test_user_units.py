@@ -96,6 +96,19 @@ class FailingData(_Pipe):
             return b.level_rate[t] == -pyo.sqrt(b.level[t] - 1 + b.margin) * (1 / u.s)
 
 
+@declare_custom_block("Unsolvable", rule="build")
+class UnsolvableData(_Pipe):
+    """A pipe of an imaginary level: sound in structure, without a start."""
+
+    def build(self, *_: Any, time: Any, materials: Any, **given: Any) -> None:
+        self.pass_on(time, self.make(time, materials, given))
+        self.level = pyo.Var(time, initialize=1.0, units=u.dimensionless)
+
+        @self.Constraint(time)
+        def imaginary(b: Any, t: float) -> Any:
+            return b.level[t] ** 2 + b.level[t] ** 4 == -b.margin
+
+
 @declare_custom_block("Choosy", rule="build")
 class ChoosyData(_Pipe):
     """A pipe with wishes of its own for its parameters."""
@@ -117,7 +130,7 @@ class BrokenData(_Pipe):
 @pytest.fixture(autouse=True)
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     ours = list(registry.entry_points(group=registry.GROUP))
-    names = ("Heater", "Loose", "Tight", "Failing", "Choosy", "Broken")
+    names = ("Heater", "Loose", "Tight", "Failing", "Unsolvable", "Choosy", "Broken")
     theirs = [EntryPoint(name.lower(), f"{NAME}:{name}", registry.GROUP) for name in names]
     both = [*ours, *theirs]
     monkeypatch.setitem(sys.modules, NAME, sys.modules[__name__])
@@ -222,6 +235,13 @@ def test_bug_in_a_unit_asks_for_a_report(tmp_path: Path, capsys: pytest.CaptureF
     assert "Traceback" not in errors
     assert main(["check", path, "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_check_finds_a_start_that_cannot_be_solved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = case_with("unsolvable", tmp_path)
+    for command in (["check", path], ["run", path, "--out", str(tmp_path / "out")]):
+        assert main(command) == 5
+        assert "pipe.level" in capsys.readouterr().err
 
 
 def test_complaints_of_a_unit_are_told_where_they_belong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
