@@ -11,7 +11,7 @@ from flowsheet.problems import Problem
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
 from flowsheet.schema import SCHEMA
-from solvers.declare import Interpolation, Profile
+from solvers.declare import Profile
 from units.stream import Material
 
 
@@ -187,6 +187,3 @@ def _plain(entry: Any) -> Any:
 
 def _text(value: float, unit: str) -> str | float:
     return f"{value!r} {unit}" if unit else value
-
-
-INTERPOLATIONS = {interpolation.value: interpolation for interpolation in Interpolation}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowsheet import schema
-from flowsheet.positions import Path, Positions, dotted
+from flowsheet.positions import KeyPath, Positions, dotted
 from flowsheet.problems import Problem, did_you_mean, listed, shown
 from flowsheet.quantities import QuantityError, examples, parse_quantity, si_text, split_quantity
 from flowsheet.schema import Key, Kind
@@ -27,7 +27,7 @@ class Checker:
     overridden : paths whose values come from the command line.
     """
 
-    def __init__(self, file: str, positions: Positions | None, overridden: Sequence[Path] = ()) -> None:
+    def __init__(self, file: str, positions: Positions | None, overridden: Sequence[KeyPath] = ()) -> None:
         self.file = file
         self.positions = positions
         self.overridden = frozenset(overridden)
@@ -35,19 +35,19 @@ class Checker:
         self.connections: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, path: Path, message: str, allowed: str = "", hint: str = "", *, at_key: bool = False) -> None:
+    def problem(self, path: KeyPath, message: str, allowed: str = "", hint: str = "", *, at_key: bool = False) -> None:
         """Note something that makes the case invalid."""
         self.problems.append(self._made(path, message, allowed, hint, at_key))
 
-    def connection(self, path: Path, message: str, allowed: str = "", hint: str = "") -> None:
+    def connection(self, path: KeyPath, message: str, allowed: str = "", hint: str = "") -> None:
         """Note something wrong with how units are joined."""
         self.connections.append(self._made(path, message, allowed, hint, False))
 
-    def warn(self, path: Path, message: str, hint: str = "") -> None:
+    def warn(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Note something that is allowed but deserves a look."""
         self.warnings.append(self._made(path, message, "", hint, False))
 
-    def _made(self, path: Path, message: str, allowed: str, hint: str, at_key: bool) -> Problem:
+    def _made(self, path: KeyPath, message: str, allowed: str, hint: str, at_key: bool) -> Problem:
         key = dotted(path)
         if any(path[: len(start)] == start for start in self.overridden):
             return Problem(message, key, allowed, hint, "--set")
@@ -56,18 +56,18 @@ class Checker:
         line, column = self.positions.key(path) if at_key else self.positions.value(path)
         return Problem(message, key, allowed, hint, self.file, line, column)
 
-    def complaint(self, path: Path, complaint: Complaint, *, at_key: bool = False) -> None:
+    def complaint(self, path: KeyPath, complaint: Complaint, *, at_key: bool = False) -> None:
         """Note a complaint about what stands at a path, or within it."""
         got = f" (got {complaint.got})" if complaint.got else ""
         place = (*path, *complaint.key)
         self.problem(place, complaint.message + got, complaint.allowed, complaint.hint, at_key=at_key)
 
-    def quantity_problem(self, path: Path, error: QuantityError) -> None:
+    def quantity_problem(self, path: KeyPath, error: QuantityError) -> None:
         """Note what is wrong with a quantity."""
         self.problem(path, error.message, error.allowed, error.hint)
 
 
-def read_table(check: Checker, table: object, path: Path, keys: Sequence[Key]) -> dict[str, Any]:
+def read_table(check: Checker, table: object, path: KeyPath, keys: Sequence[Key]) -> dict[str, Any]:
     """Return the values of a table by key, in SI; None for what is wrong or absent without a default."""
     if not isinstance(table, dict):
         check.problem(path, f"expected a table (got {shown(table)})", f"keys {listed([key.name for key in keys])}")
@@ -84,21 +84,21 @@ def read_table(check: Checker, table: object, path: Path, keys: Sequence[Key]) -
     return values
 
 
-def unknown_keys(check: Checker, table: Mapping[str, Any], path: Path, known: Sequence[str]) -> None:
+def unknown_keys(check: Checker, table: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> None:
     """Note every key of a table that is not known, with the nearest known one."""
     for name in table:
         if name not in known:
             check.problem((*path, name), "unknown key", listed(known), did_you_mean(name, known), at_key=True)
 
 
-def missing(check: Checker, path: Path, name: str, doc: str, allowed: str) -> None:
+def missing(check: Checker, path: KeyPath, name: str, doc: str, allowed: str) -> None:
     """Note that a key has to be given."""
     place = check.positions.key(path) if check.positions is not None else (0, 0)
     text = f"has to be given ({doc})"
     check.problems.append(Problem(text, dotted((*path, name)), allowed, "", check.file, *place))
 
 
-def read_number(check: Checker, value: object, path: Path, unit: str, *, whole: bool = False) -> float | None:
+def read_number(check: Checker, value: object, path: KeyPath, unit: str, *, whole: bool = False) -> float | None:
     """Return a number in SI, or None with a problem noted.
 
     Dimensional numbers are strings with a unit; dimensionless ones TOML numbers, or strings with ``%`` and the like.
@@ -127,7 +127,7 @@ def read_number(check: Checker, value: object, path: Path, unit: str, *, whole: 
     return int(value) if whole else float(value)
 
 
-def _read_text_number(check: Checker, value: str, path: Path, unit: str, expected: str, whole: bool) -> float | None:
+def _read_text_number(check: Checker, value: str, path: KeyPath, unit: str, expected: str, whole: bool) -> float | None:
     try:
         if not unit and (whole or not split_quantity(value)[1]):
             check.problem(path, f"expected {'a whole number' if whole else 'float'} (got {shown(value)})", expected, "remove the quotes")
@@ -145,7 +145,7 @@ def _finite(value: float) -> bool:
         return False
 
 
-def read_parameter(check: Checker, parameter: Parameter, value: object, path: Path, components: Sequence[str]) -> Any:
+def read_parameter(check: Checker, parameter: Parameter, value: object, path: KeyPath, components: Sequence[str]) -> Any:
     """Return the value of a unit's parameter in SI, or None with problems noted."""
     if not parameter.per_component:
         return _read_one(check, parameter, value, path)
@@ -164,7 +164,7 @@ def read_parameter(check: Checker, parameter: Parameter, value: object, path: Pa
     return None if complaints else parameter.by_component(numbers, components)
 
 
-def _read_one(check: Checker, parameter: Parameter, value: object, path: Path) -> float | None:
+def _read_one(check: Checker, parameter: Parameter, value: object, path: KeyPath) -> float | None:
     unit = si_text(parameter.unit)
     number = read_number(check, value, path, unit, whole=parameter.integer)
     if number is None:
@@ -189,7 +189,7 @@ def _read_one(check: Checker, parameter: Parameter, value: object, path: Path) -
 # --- readers of schema keys ------------------------------------------------------------------------------------------
 
 
-def _read_bounded(check: Checker, key: Key, value: object, path: Path) -> float | None:
+def _read_bounded(check: Checker, key: Key, value: object, path: KeyPath) -> float | None:
     number = read_number(check, value, path, key.unit, whole=key.kind is Kind.WHOLE)
     if number is None:
         return None
@@ -207,7 +207,7 @@ def _read_bounded(check: Checker, key: Key, value: object, path: Path) -> float 
     return number
 
 
-def _read_text(check: Checker, key: Key, value: object, path: Path) -> str | None:
+def _read_text(check: Checker, key: Key, value: object, path: KeyPath) -> str | None:
     """Return a text in Unicode's composed form, refusing what cannot be shown safely."""
     longest = schema.LONGEST_TEXT if key.kind is Kind.TEXT else schema.LONGEST_TITLE
     if not isinstance(value, str):
@@ -228,21 +228,21 @@ def _read_text(check: Checker, key: Key, value: object, path: Path) -> str | Non
     return text
 
 
-def _read_name(check: Checker, key: Key, value: object, path: Path) -> str | None:
+def _read_name(check: Checker, key: Key, value: object, path: KeyPath) -> str | None:
     if isinstance(value, str) and schema.CASE_NAME.fullmatch(value) and value.lower() not in schema.DEVICES:
         return value
     check.problem(path, f"the name cannot be used (got {shown(value)})", schema.CASE_NAME_ALLOWED)
     return None
 
 
-def _read_endpoint(check: Checker, key: Key, value: object, path: Path) -> str | None:
+def _read_endpoint(check: Checker, key: Key, value: object, path: KeyPath) -> str | None:
     if isinstance(value, str) and len(value) <= 200 and schema.ENDPOINT.fullmatch(value):
         return value
     check.problem(path, f"expected a unit and its port (got {shown(value)})", "unit.port, such as feeder_api.outlet")
     return None
 
 
-def _read_variable(check: Checker, key: Key, value: object, path: Path) -> str | None:
+def _read_variable(check: Checker, key: Key, value: object, path: KeyPath) -> str | None:
     if isinstance(value, str) and len(value) <= 200 and schema.VARIABLE.fullmatch(value):
         head, bracket, index = value.partition("[")
         return head + bracket + ",".join(part.strip() for part in index.split(","))
@@ -252,7 +252,7 @@ def _read_variable(check: Checker, key: Key, value: object, path: Path) -> str |
     return None
 
 
-def _read_choice(check: Checker, key: Key, value: object, path: Path) -> str | None:
+def _read_choice(check: Checker, key: Key, value: object, path: KeyPath) -> str | None:
     if isinstance(value, str) and value in key.choices:
         return value
     check.problem(
@@ -261,11 +261,11 @@ def _read_choice(check: Checker, key: Key, value: object, path: Path) -> str | N
     return None
 
 
-def _read_raw(check: Checker, key: Key, value: object, path: Path) -> object:
+def _read_raw(check: Checker, key: Key, value: object, path: KeyPath) -> object:
     return value
 
 
-READERS: dict[Kind, Callable[[Checker, Key, Any, Path], Any]] = {
+READERS: dict[Kind, Callable[[Checker, Key, Any, KeyPath], Any]] = {
     Kind.WHOLE: _read_bounded,
     Kind.NUMBER: _read_bounded,
     Kind.QUANTITY: _read_bounded,

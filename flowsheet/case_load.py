@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from flowsheet.case import Case, case_document
 from flowsheet.case_check import Checker
 from flowsheet.case_read import read_case
-from flowsheet.positions import DEEPEST, Path, Positions, TooDeep, index_positions, syntax_problems
+from flowsheet.positions import DEEPEST, KeyPath, Positions, TooDeep, index_positions, syntax_problems
 from flowsheet.problems import CaseErrors, Problem, did_you_mean, nearest
 from flowsheet.schema import LARGEST_FILE, LONGEST_LINE
 from solvers.errors import UsageError
@@ -19,7 +19,7 @@ from solvers.errors import UsageError
 CASE_FILE = "case.toml"
 
 
-def load_case(path: str | FilePath, overrides: Iterable[str] = (), *, strict: bool = False) -> Case:
+def load_case(path: str | Path, overrides: Iterable[str] = (), *, strict: bool = False) -> Case:
     """Read and check a case.
 
     Parameters
@@ -55,14 +55,14 @@ def case_from_resolved(resolved: Mapping[str, Any], name: str = "resolved case")
     return read_case(case_document(resolved), Checker(name, None))
 
 
-def find_case(path: str | FilePath) -> FilePath:
+def find_case(path: str | Path) -> Path:
     """Return the case file that a path stands for.
 
     Raises
     ------
     UsageError : there is none; the nearest file name is given.
     """
-    given = FilePath(path)
+    given = Path(path)
     if "\0" in str(path):
         raise UsageError("the path of the case holds a NUL character")
     try:
@@ -79,7 +79,7 @@ def find_case(path: str | FilePath) -> FilePath:
     return given
 
 
-def _near_file(wanted: FilePath) -> str:
+def _near_file(wanted: Path) -> str:
     try:
         names = [entry.name for entry in os.scandir(wanted.parent) if entry.is_dir() or entry.name.endswith(".toml")]
     except OSError:
@@ -88,7 +88,7 @@ def _near_file(wanted: FilePath) -> str:
     return f"did you mean {wanted.parent / found}?" if found else ""
 
 
-def _read_text(file: FilePath, name: str) -> str:
+def _read_text(file: Path, name: str) -> str:
     try:
         with file.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -139,7 +139,7 @@ _MOST_MARKS = 200
 _SECTIONS = ("output", "solver", "display", "materials", "units")
 
 
-def apply_override(document: dict[str, Any], override: str) -> Path:
+def apply_override(document: dict[str, Any], override: str) -> KeyPath:
     """Replace one value of a document and return its path.
 
     Parameters

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from flowsheet import schema
-from flowsheet.case import INTERPOLATIONS, Case, ProfileSpec, Specification, StreamSpec, UnitSpec
+from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_number, read_parameter, read_table, unknown_keys
 from flowsheet.connections import Ports, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
-from flowsheet.positions import Path
+from flowsheet.positions import KeyPath
 from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, did_you_mean, listed, shown
 from flowsheet.quantities import QuantityError, conversion
 from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
 from flowsheet.variables import time_variables, variable_unit
-from solvers.declare import Profile
+from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError, Complaint, FlowsheetError, UsageError
 from units.stream import Material
 from units.unit import Parameter
@@ -37,7 +37,7 @@ class _Units:
     left_out: tuple[str, ...] = ()
 
 
-def read_case(document: Mapping[str, Any], check: Checker, file: FilePath | None = None) -> Case:
+def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = None) -> Case:
     """Return the case that a document holds.
 
     Parameters
@@ -159,7 +159,7 @@ def _named_tables(check: Checker, tables: object, section: str, most: int) -> di
     seen: dict[str, str] = {}
     good = {}
     for name, table in tables.items():
-        path: Path = (section, name)
+        path: KeyPath = (section, name)
         complaint = _name_complaint(name) if section == "units" else _component_complaint(name)
         if complaint is not None:
             check.complaint(path, complaint, at_key=True)
@@ -228,7 +228,7 @@ def _read_units(check: Checker, tables: object, materials: Mapping[str, Material
 
 
 def _read_unit(check: Checker, name: str, table: dict[str, Any], components: list[str]) -> UnitSpec | None:
-    path: Path = ("units", name)
+    path: KeyPath = ("units", name)
     kind = table.get("type")
     if kind is None:
         missing(check, path, "type", "which unit operation it is", listed(type_names()))
@@ -284,7 +284,7 @@ def _plain_complaint(error: FlowsheetError, spec: UnitSpec) -> Complaint:
 # --- streams, profiles, specifications -------------------------------------------------------------------------------
 
 
-def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[Path, dict[str, Any]]]:
+def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[KeyPath, dict[str, Any]]]:
     """Return the tables of an array of tables, read by their keys, with their paths."""
     if tables is None:
         return []
@@ -299,7 +299,7 @@ def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...]
 
 def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[StreamSpec, ...]:
     streams: list[StreamSpec] = []
-    places: dict[str, Path] = {}
+    places: dict[str, KeyPath] = {}
     entries = _entries(check, tables, "streams", schema.STREAM, schema.MOST_STREAMS)
     taken = {*units.specs, *units.broken, *(values["name"] for _, values in entries if values["name"])}
     for number, (path, values) in enumerate(entries, start=1):
@@ -337,11 +337,11 @@ def _check_connections(check: Checker, units: _Units, streams: list[StreamSpec])
     for fault in connection_faults(ports, ends):
         if fault.unit in units.left_out:
             continue
-        path: Path = ("streams", fault.stream, fault.end) if fault.stream >= 0 else ("units", fault.unit)
+        path: KeyPath = ("streams", fault.stream, fault.end) if fault.stream >= 0 else ("units", fault.unit)
         check.connection(path, fault.message, fault.allowed, fault.hint)
 
 
-def _find_variable(check: Checker, path: Path, variable: str, units: _Units, allowed: Mapping[str, Any] | None = None) -> Any:
+def _find_variable(check: Checker, path: KeyPath, variable: str, units: _Units, allowed: Mapping[str, Any] | None = None) -> Any:
     """Return the data object of a variable, or None with a problem noted unless its unit is broken anyway."""
     unit = variable.partition(".")[0]
     if unit in units.broken or (unit in units.specs and unit not in units.variables):
@@ -365,7 +365,7 @@ def _find_variable(check: Checker, path: Path, variable: str, units: _Units, all
 
 def _read_profiles(check: Checker, tables: object, units: _Units, horizon: float | None) -> tuple[ProfileSpec, ...]:
     profiles: list[ProfileSpec] = []
-    seen: dict[str, Path] = {}
+    seen: dict[str, KeyPath] = {}
     for path, values in _entries(check, tables, "profiles", schema.PROFILE, schema.MOST_STREAMS):
         variable = values["variable"]
         times = _read_times(check, values["times"], (*path, "times"), horizon)
@@ -391,12 +391,12 @@ def _read_profiles(check: Checker, tables: object, units: _Units, horizon: float
                 (*path, "values"), f"needs one value per time (got {len(numbers)} values for {len(times)} times)", f"{len(times)} values"
             )
         elif values["interpolation"] is not None:
-            course = Profile(times, numbers, INTERPOLATIONS[values["interpolation"]])
+            course = Profile(times, numbers, Interpolation(values["interpolation"]))
             profiles.append(ProfileSpec(variable, course, text, values["label"] or ""))
     return tuple(profiles)
 
 
-def _read_times(check: Checker, given: object, path: Path, horizon: float | None) -> list[float] | None:
+def _read_times(check: Checker, given: object, path: KeyPath, horizon: float | None) -> list[float] | None:
     times = _read_course(check, given, path, "s", None)
     if times is None:
         return None
@@ -412,7 +412,7 @@ def _read_times(check: Checker, given: object, path: Path, horizon: float | None
     return times
 
 
-def _read_course(check: Checker, given: object, path: Path, unit: str, parameter: Parameter | None) -> list[float] | None:
+def _read_course(check: Checker, given: object, path: KeyPath, unit: str, parameter: Parameter | None) -> list[float] | None:
     if given is None:
         return None
     if not isinstance(given, list) or not 1 <= len(given) <= schema.MOST_PROFILE_POINTS:

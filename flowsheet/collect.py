@@ -58,7 +58,6 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),
-        seeds={"seed": int(case["seed"])} if case.get("seed") is not None else {},
     )
 
 

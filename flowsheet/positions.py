@@ -15,7 +15,7 @@ from flowsheet.problems import Problem
 DEEPEST = 12
 """Most levels of nesting that a case may have."""
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 Place = tuple[int, int]
 
 _TABLES = ("table", "table_array_element")
@@ -34,19 +34,19 @@ class TooDeep(ValueError):
 class Positions:
     """Places (line, column; from 1, counted in characters) of keys and values by their path, such as ``("units", "mixer", "tanks")``."""
 
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
-    duplicates: list[tuple[Path, Place, Place]] = field(default_factory=list)
+    keys: dict[KeyPath, Place] = field(default_factory=dict)
+    values: dict[KeyPath, Place] = field(default_factory=dict)
+    duplicates: list[tuple[KeyPath, Place, Place]] = field(default_factory=list)
 
-    def value(self, path: Path) -> Place:
+    def value(self, path: KeyPath) -> Place:
         """Return where a value stands, or the nearest table around it."""
         return self._closest(self.values, path)
 
-    def key(self, path: Path) -> Place:
+    def key(self, path: KeyPath) -> Place:
         """Return where a key stands, or the nearest table around it."""
         return self._closest(self.keys, path)
 
-    def _closest(self, places: dict[Path, Place], path: Path) -> Place:
+    def _closest(self, places: dict[KeyPath, Place], path: KeyPath) -> Place:
         while path:
             found = places.get(path) or self.keys.get(path) or self.values.get(path)
             if found:
@@ -68,7 +68,7 @@ def index_positions(text: str) -> Positions:
     encoded = text.encode("utf-8", "surrogatepass")
     tree = Parser(Language(tree_sitter_toml.language())).parse(encoded)
     walk = _Walk(encoded.split(b"\n"))
-    table: Path = ()
+    table: KeyPath = ()
     for node in tree.root_node.children:
         if node.type in _TABLES:
             table = walk.header(node)
@@ -84,19 +84,19 @@ class _Walk:
     def __init__(self, lines: list[bytes]) -> None:
         self.lines = lines
         self.found = Positions()
-        self.explicit: dict[Path, Place] = {}
-        self.elements: dict[Path, int] = {}
+        self.explicit: dict[KeyPath, Place] = {}
+        self.elements: dict[KeyPath, int] = {}
 
     def place(self, node: Node) -> Place:
         row, column = node.start_point
         return row + 1, len(self.lines[row][:column].decode("utf-8", "replace")) + 1
 
-    def header(self, node: Node) -> Path:
+    def header(self, node: Node) -> KeyPath:
         where = self.place(node)
         key = next((child for child in node.children if child.type in (*_KEYS, "dotted_key")), None)
         if key is None:
             return ()
-        path: Path = ()
+        path: KeyPath = ()
         parts = self.parts(key)
         for depth, part in enumerate(parts):
             path = (*path, part)
@@ -112,7 +112,7 @@ class _Walk:
         self.found.keys.setdefault(path, where)
         return path
 
-    def pair(self, node: Node, table: Path) -> None:
+    def pair(self, node: Node, table: KeyPath) -> None:
         named = [child for child in node.children if child.is_named]
         if len(named) < 2:
             return
@@ -127,7 +127,7 @@ class _Walk:
         self.found.keys[path] = where
         self.value(named[1], path)
 
-    def value(self, node: Node, path: Path) -> None:
+    def value(self, node: Node, path: KeyPath) -> None:
         if len(path) > DEEPEST:
             raise TooDeep(self.place(node))
         self.found.values.setdefault(path, self.place(node))
@@ -199,7 +199,7 @@ def syntax_problems(text: str, message: str, positions: Positions, file: str) ->
     yield Problem(f"not valid TOML: {reason[:1].lower()}{reason[1:]}\n    {excerpt}\n    {caret}", file=file, line=line, column=column)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """Return a path as people read it.
 
     >>> dotted(("profiles", 0, "times", 2))

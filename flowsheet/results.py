@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -170,7 +170,6 @@ class Results:
     units: tuple[UnitRow, ...]
     case: Mapping[str, Any]
     versions: Mapping[str, str]
-    seeds: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def _places(self) -> dict[str, tuple[Field, tuple[int, ...]]]:

@@ -43,8 +43,6 @@ COLUMN_UNITS = {
     ("events", "time"): "s",
 }
 
-UNIT_COMPONENT_DIMENSION = "component"
-
 
 def columns(row_type: type) -> dict[str, Any]:
     """Return the names and types of a table's columns, in order."""

@@ -122,7 +122,6 @@ def _read(path: Path, file: h5py.File) -> Results:
         stats={name: int(count) for name, count in file["solver"].attrs.items()},
         case=case,
         versions=json.loads(file["provenance"].attrs["versions"]),
-        seeds=json.loads(file["provenance"].attrs["seeds"]),
         **tables,
     )
 

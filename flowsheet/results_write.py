@@ -186,5 +186,4 @@ def _write_provenance(file: h5py.File, results: Results) -> None:
     group = file.create_group("provenance", track_order=True)
     group.attrs["case_sha256"] = case_digest(results.case)
     group.attrs["versions"] = canonical_json(results.versions)
-    group.attrs["seeds"] = canonical_json(results.seeds)
     _dataset(group, "resolved_case", canonical_json(results.case), long_name="resolved case as canonical JSON")

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from solvers.declare import Interpolation
+
 SCHEMA = 1
 """Version of the case format; a case says which one it is written in."""
 
@@ -122,7 +124,13 @@ PROFILE = (
     Key("variable", Kind.VARIABLE, "an input, such as feeder_api.disturbance", required=True),
     Key("times", Kind.RAW, "times, the first 0 s", required=True),
     Key("values", Kind.RAW, "one value per time", required=True),
-    Key("interpolation", Kind.CHOICE, "between the points", default="hold", choices=("hold", "linear")),
+    Key(
+        "interpolation",
+        Kind.CHOICE,
+        "between the points",
+        default=Interpolation.HOLD.value,
+        choices=tuple(kind.value for kind in Interpolation),
+    ),
     Key("label", Kind.LINE, "for plots", default=""),
 )
 

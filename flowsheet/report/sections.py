@@ -325,7 +325,6 @@ def provenance(view: View) -> str:
     results = view.results
     entries = [("SHA-256 of the resolved case", case_digest(view.case))]
     entries += [(f"{name} version", number_) for name, number_ in results.versions.items()]
-    entries += [(f"{name} (random numbers)", str(value)) for name, value in results.seeds.items()]
     checks = (
         "Checked when this report was made: the results file against the SHA-256 at its end, and the resolved case against its own. "
         "The material balance comes from quadratures integrated beside the states; specifications are judged at every output point "
