@@ -57,7 +57,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }
 _OPERATIONS: tuple[str, ...] = ("leaf", *_UNARY, *_BINARY)
 _CODE = {name: code for code, name in enumerate(_OPERATIONS)}
-_ADD, _MUL, _DIV, _POW, _NEG = (_CODE[name] for name in ("add", "mul", "div", "pow", "neg"))
+_ADD = _CODE["add"]
 
 
 class Tape:
@@ -211,27 +211,19 @@ def _write_sum(tape: Tape, expression: Any) -> int:
     return total if total >= 0 else tape.number(0.0)
 
 
-def _write_product(tape: Tape, expression: Any) -> int:
-    first, second = expression.args
-    return tape.apply(_MUL, tape.write(first), tape.write(second))
+def _binary(name: str) -> Callable[[Tape, Any], int]:
+    code = _CODE[name]
+
+    def write(tape: Tape, expression: Any) -> int:
+        first, second = expression.args
+        return tape.apply(code, tape.write(first), tape.write(second))
+
+    return write
 
 
-def _write_division(tape: Tape, expression: Any) -> int:
-    first, second = expression.args
-    return tape.apply(_DIV, tape.write(first), tape.write(second))
-
-
-def _write_power(tape: Tape, expression: Any) -> int:
-    first, second = expression.args
-    return tape.apply(_POW, tape.write(first), tape.write(second))
-
-
-def _write_negation(tape: Tape, expression: Any) -> int:
-    return tape.apply(_NEG, tape.write(expression.args[0]))
-
-
-def _write_abs(tape: Tape, expression: Any) -> int:
-    return tape.apply(_CODE["abs"], tape.write(expression.args[0]))
+def _unary(name: str) -> Callable[[Tape, Any], int]:
+    code = _CODE[name]
+    return lambda tape, expression: tape.apply(code, tape.write(expression.args[0]))
 
 
 def _write_unary(tape: Tape, expression: Any) -> int:
@@ -252,17 +244,9 @@ def _extremum(name: str) -> Callable[[Tape, Any], int]:
     return write
 
 
-def _comparison(name: str) -> Callable[[Tape, Any], int]:
-    def write(tape: Tape, expression: Any) -> int:
-        first, second = expression.args
-        return tape.apply(_CODE[name], tape.write(first), tape.write(second))
-
-    return write
-
-
 def _write_inequality(tape: Tape, expression: Any) -> int:
-    name = "lt" if expression.strict else "le"
-    return _comparison(name)(tape, expression)
+    first, second = expression.args
+    return tape.apply(_CODE["lt" if expression.strict else "le"], tape.write(first), tape.write(second))
 
 
 def _write_if(tape: Tape, expression: Any) -> int:
@@ -274,17 +258,17 @@ _WRITERS: dict[type, Callable[[Tape, Any], int]] = {
     ne.SumExpression: _write_sum,
     ne.NPV_SumExpression: _write_sum,
     ne.LinearExpression: _write_sum,
-    ne.ProductExpression: _write_product,
-    ne.NPV_ProductExpression: _write_product,
-    ne.MonomialTermExpression: _write_product,
-    ne.DivisionExpression: _write_division,
-    ne.NPV_DivisionExpression: _write_division,
-    ne.PowExpression: _write_power,
-    ne.NPV_PowExpression: _write_power,
-    ne.NegationExpression: _write_negation,
-    ne.NPV_NegationExpression: _write_negation,
-    ne.AbsExpression: _write_abs,
-    ne.NPV_AbsExpression: _write_abs,
+    ne.ProductExpression: _binary("mul"),
+    ne.NPV_ProductExpression: _binary("mul"),
+    ne.MonomialTermExpression: _binary("mul"),
+    ne.DivisionExpression: _binary("div"),
+    ne.NPV_DivisionExpression: _binary("div"),
+    ne.PowExpression: _binary("pow"),
+    ne.NPV_PowExpression: _binary("pow"),
+    ne.NegationExpression: _unary("neg"),
+    ne.NPV_NegationExpression: _unary("neg"),
+    ne.AbsExpression: _unary("abs"),
+    ne.NPV_AbsExpression: _unary("abs"),
     ne.UnaryFunctionExpression: _write_unary,
     ne.NPV_UnaryFunctionExpression: _write_unary,
     ne.MaxExpression: _extremum("max"),
@@ -294,7 +278,7 @@ _WRITERS: dict[type, Callable[[Tape, Any], int]] = {
     ne.Expr_ifExpression: _write_if,
     ne.NPV_Expr_ifExpression: _write_if,
     re.InequalityExpression: _write_inequality,
-    re.EqualityExpression: _comparison("eq"),
+    re.EqualityExpression: _binary("eq"),
 }
 
 
