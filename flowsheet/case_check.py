@@ -10,10 +10,11 @@ from typing import Any
 
 from flowsheet import schema
 from flowsheet.positions import KeyPath, Positions, dotted
-from flowsheet.problems import Problem, did_you_mean, listed, shown
+from flowsheet.problems import Problem, listed, shown
 from flowsheet.quantities import QuantityError, examples, parse_quantity, si_text, split_quantity
 from flowsheet.schema import Key, Kind
 from solvers.errors import Complaint
+from solvers.suggest import did_you_mean
 from units.unit import Parameter
 
 

@@ -12,9 +12,10 @@ from flowsheet.case import Case, case_document
 from flowsheet.case_check import Checker
 from flowsheet.case_read import read_case
 from flowsheet.positions import DEEPEST, KeyPath, Positions, TooDeep, index_positions, syntax_problems
-from flowsheet.problems import CaseErrors, Problem, did_you_mean, nearest
+from flowsheet.problems import CaseErrors, Problem
 from flowsheet.schema import LARGEST_FILE, LONGEST_LINE
 from solvers.errors import UsageError
+from solvers.suggest import did_you_mean, nearest
 
 CASE_FILE = "case.toml"
 
@@ -85,7 +86,7 @@ def _near_file(wanted: Path) -> str:
     except OSError:
         return "" if wanted.parent == wanted else _near_file(wanted.parent)
     found = nearest(wanted.name, names)
-    return f"did you mean {wanted.parent / found}?" if found else ""
+    return f"did you mean {wanted.parent / found[0]}?" if found else ""
 
 
 def _read_text(file: Path, name: str) -> str:

@@ -14,13 +14,14 @@ from flowsheet.case_check import Checker, missing, read_number, read_parameter, 
 from flowsheet.connections import Ports, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
-from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, did_you_mean, listed, shown
+from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, listed, shown
 from flowsheet.quantities import QuantityError, conversion
 from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
 from flowsheet.variables import time_variables, variable_unit
 from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError, Complaint, FlowsheetError, UsageError
+from solvers.suggest import did_you_mean
 from units.stream import Material
 from units.unit import Parameter
 

@@ -6,7 +6,6 @@ Data go to stdout, logs and errors to stderr. Everything heavy is imported by th
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import signal
@@ -37,8 +36,12 @@ class _Parser(argparse.ArgumentParser):
         # what a command does not know comes back to the parser above it
         below = [action.choices.values() for action in self._actions if isinstance(action.choices, dict)]
         known += [name for parsers in below for parser in parsers for action in parser._actions for name in action.option_strings]
-        near = difflib.get_close_matches(wrong.partition("=")[0], known, n=1) if wrong else []
-        return f"; did you mean {near[0]}?" if near else ""
+        if not wrong:
+            return ""
+        from solvers.suggest import did_you_mean
+
+        hint = did_you_mean(wrong.partition("=")[0], known)
+        return f"; {hint}" if hint else ""
 
 
 class _Terminated(BaseException):

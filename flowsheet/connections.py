@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from flowsheet.problems import did_you_mean, listed
+from flowsheet.problems import listed
+from solvers.suggest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

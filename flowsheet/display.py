@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from flowsheet.quantities import QuantityError, conversion, unit_text
+from flowsheet.quantities import QuantityError, conversion, tidy, unit_text
 
 DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm")
 """Display units where the case names none of that dimension."""
@@ -107,16 +107,11 @@ def _conversion(unit: str, text: str) -> DisplayUnit | None:
         to_si = conversion(text, unit_text(unit))
     except QuantityError:
         return None
-    return DisplayUnit(pretty_unit(text), _clean(1.0 / to_si.factor), _clean(-to_si.offset / to_si.factor))
+    return DisplayUnit(pretty_unit(text), tidy(1.0 / to_si.factor), tidy(-to_si.offset / to_si.factor))
 
 
 def _counts_turns(unit: str) -> bool:
     return any(word in unit for word in ("rev", "rpm", "rad", "turn"))
-
-
-def _clean(number: float) -> float:
-    """Undo the last-digit noise of a unit conversion, so that 0.1 stays 10 % and not 10.000000000000002 %."""
-    return float(f"{number:.15g}")
 
 
 def pretty_unit(text: str) -> str:

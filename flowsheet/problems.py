@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -71,23 +70,6 @@ class ConnectionErrors(ProblemsError, StructureError):
     """Units are not connected as they have to be: everything that is wrong with the streams."""
 
     exit_code = StructureError.exit_code
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name most like a given one, ignoring case, or an empty string.
-
-    >>> nearest("temprature", ["temperature", "pressure"])
-    'temperature'
-    """
-    by_lower = {other.lower(): other for other in known}
-    found = difflib.get_close_matches(str(name)[:200].lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else ""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``did you mean X?`` for the nearest known name, or an empty string."""
-    found = nearest(name, known)
-    return f"did you mean {found}?" if found else ""
 
 
 def listed(names: Sequence[str] | Iterable[str], most: int = 30) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 import pint
 from pyomo.environ import units as pyunits
 
-from flowsheet.problems import nearest
 from solvers.errors import CaseError
+from solvers.suggest import nearest
 
 LONGEST = 100
 """Most characters of a quantity."""
@@ -158,10 +158,10 @@ def conversion(written: str, expected: str) -> Conversion:
     if zero and si_text(expected) != "K":
         raise QuantityError(f"{_quoted(written)} is a logarithmic unit", allowed=examples(expected))
     if turns == 0:
-        return Conversion(_tidy(one - zero), zero)
+        return Conversion(tidy(one - zero), zero)
     if turns == 1 and _angle(target) == 0 and set(source._units) & _REVOLUTIONS:
         # a rate per second that counts turns: pint would count radians
-        return Conversion(_tidy(one / (2 * math.pi)))
+        return Conversion(tidy(one / (2 * math.pi)))
     raise QuantityError(
         f"got {written}, expected {_compatible(expected)}: revolutions, radians or plain counts?", allowed=examples(expected)
     )
@@ -297,10 +297,8 @@ def _unknown_unit(name: str, written: str, text: str, expected: str) -> Quantity
     else:
         # a whole unit of the expected dimension is the better guess than a similar piece of any
         whole = nearest(written, fitting)
-        if whole:
-            better, name = whole, text
-        else:
-            better = nearest(name, pieces)
+        better = (whole or nearest(name, pieces) or [""])[0]
+        name = text if whole else name
     hint = f"did you mean {text.replace(name, better)}?" if better else ""
     return QuantityError(f"unknown unit {_quoted(written)}", allowed=examples(expected), hint=hint)
 
@@ -314,6 +312,6 @@ def _quoted(text: str) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short) + '"'
 
 
-def _tidy(factor: float) -> float:
-    """Undo the last-digit noise of a conversion factor."""
-    return float(f"{factor:.15g}")
+def tidy(number: float) -> float:
+    """Undo the last-digit noise of a unit conversion, so that 0.1 stays 10 % and not 10.000000000000002 %."""
+    return float(f"{number:.15g}")

@@ -7,8 +7,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from flowsheet.problems import did_you_mean, listed
+from flowsheet.problems import listed
 from solvers.errors import CaseError, UsageError
+from solvers.suggest import did_you_mean
 from units.unit import UnitBlock
 
 GROUP = "flowsheet.units"

@@ -6,7 +6,6 @@ trajectory, or by :func:`flowsheet.results_read.open_results` from a file, and b
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 import re
@@ -20,6 +19,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 
 from solvers import EventRecord, Status
 from solvers.errors import UsageError
+from solvers.suggest import nearest
 
 Label = int | float | str
 
@@ -262,7 +262,7 @@ def _tidy(name: str) -> str:
 def _unknown(name: str, known: Iterable[str], what: str) -> UsageError:
     names = list(known)
     inside = [other for other in names if other.startswith((f"{name}[", f"{name}."))]
-    near = inside[:5] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = inside[:5] or nearest(name, names, 3)
     near = near or [other for other in names if other.rpartition(".")[2].partition("[")[0] == name.rpartition(".")[2]][:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "`flowsheet show` lists all names"
     return UsageError(f"the results hold no {what} {name!r}", names=[name], hint=hint)

@@ -8,6 +8,7 @@ from pyomo.environ import Expression, Var
 from pyomo.environ import units as pyunits
 
 from flowsheet.quantities import si_text
+from solvers.timeset import TimeSet, time_of
 
 
 def time_variables(block: Any, time: Any) -> dict[str, Any]:
@@ -20,19 +21,12 @@ def time_variables(block: Any, time: Any) -> dict[str, Any]:
     block : a unit within a model.
     time : the model's ``ContinuousSet``.
     """
-    first = time.first()
+    times = TimeSet(time, time.first(), time.last())
     found: dict[str, Any] = {}
     for component in block.component_objects((Var, Expression), descend_into=True):
-        subsets = list(component.index_set().subsets()) if component.is_indexed() else []
-        position = next((place for place, subset in enumerate(subsets) if subset is time), None)
-        if position is None:
-            continue
-        for index, data in component.items():
-            index = index if isinstance(index, tuple) else (index,)
-            if index[position] != first:
-                continue
-            rest = index[:position] + index[position + 1 :]
-            found[component.name + (f"[{','.join(map(str, rest))}]" if rest else "")] = data
+        place = times.position(component)
+        if place is not None:
+            found |= {times.name(data): data for index, data in component.items() if time_of(index, place) == times.first}
     return found
 
 
