@@ -20,7 +20,8 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
 
     For every component: the states ``supplied`` and ``withdrawn`` (kg, zero at the start) integrate what all units take
     from outside the flowsheet and hand out of it; the Expression ``inventory`` (kg) is what all units hold. What went in
-    minus what came out can thus be compared with the change of inventory, neither being computed from the other.
+    minus what came out can thus be compared with the change of inventory, neither being computed from the other. The states
+    ``unit_supplied`` and ``unit_withdrawn`` (kg) say the same unit by unit, over all components.
 
     Parameters
     ----------
@@ -37,6 +38,12 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
         ("withdrawn", "withdrawal", "handed out of the flowsheet since the start"),
     ):
         _add_quadrature(balance, state, doc, what, names[what], time, components)
+
+    for state, what, doc in (
+        ("unit_supplied", "supply", "taken by a unit from outside the flowsheet since the start"),
+        ("unit_withdrawn", "withdrawal", "handed by a unit out of the flowsheet since the start"),
+    ):
+        _add_unit_quadrature(balance, state, doc, what, names[what], time, components)
 
     def inventory(b: Any, t: float, c: str) -> Any:
         return _total(b, "holdup", names["holdup"], t, c, u.kg)
@@ -64,3 +71,21 @@ def _add_quadrature(balance: Any, name: str, doc: str, what: str, names: Sequenc
     balance.add_component(f"{name}_quadrature", pyo.Constraint(time, components, rule=integrate, doc=f"what is {name}"))
     for component in components:
         amount[time.first(), component].fix(0.0)
+
+
+def _add_unit_quadrature(balance: Any, name: str, doc: str, what: str, units: Sequence[str], time: Any, components: Sequence[str]) -> None:
+    if not units:
+        return
+    amount = pyo.Var(time, units, initialize=0.0, units=u.kg, doc=doc)
+    balance.add_component(name, amount)
+    nominal(amount, TYPICAL_MASS)
+    rate = DerivativeVar(amount, wrt=time, units=u.kg / u.s, doc=f"rate of {name}")
+    balance.add_component(f"{name}_rate", rate)
+
+    def integrate(b: Any, t: float, unit: str) -> Any:
+        flow = b.parent_block().component(unit).component(what)
+        return b.component(f"{name}_rate")[t, unit] == sum(flow[t, c] for c in components)
+
+    balance.add_component(f"{name}_quadrature", pyo.Constraint(time, units, rule=integrate, doc=f"what is {name}"))
+    for unit in units:
+        amount[time.first(), unit].fix(0.0)

@@ -187,30 +187,6 @@ def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else math.nan
 
 
-def amount_passed(t: np.ndarray, flow: np.ndarray, instants: Iterable[float]) -> float:
-    """Return the integral of a flow that jumps at known instants (refills, valves).
-
-    Between output points the trapezoidal rule; in an interval with one instant the flow is taken to keep its value up
-    to the instant and to have the next one after it, which is exact for a flow that is switched. Between several
-    instants in one interval it is taken to be halfway.
-
-    >>> t = np.array([0.0, 2.0, 4.0, 6.0])
-    >>> amount_passed(t, np.array([0.0, 5.0, 5.0, 0.0]), [1.5, 4.25])
-    13.75
-    """
-    area = (t[1:] - t[:-1]) * (flow[:-1] + flow[1:]) / 2
-    within: dict[int, list[float]] = {}
-    for instant in instants:
-        k = int(np.searchsorted(t, instant, side="left")) - 1
-        if 0 <= k < len(area):
-            within.setdefault(k, []).append(instant)
-    for k, inside in within.items():
-        first, last = min(inside), max(inside)
-        middle = (last - first) * (flow[k] + flow[k + 1]) / 2
-        area[k] = (first - t[k]) * flow[k] + middle + (t[k + 1] - last) * flow[k + 1]
-    return float(area.sum())
-
-
 # --- what `flowsheet show` prints -------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 
 from solvers.declare import Interpolation, Profile
 from solvers.errors import UsageError
+from solvers.suggest import did_you_mean
 from solvers.system import DaeSystem
 
 
@@ -113,13 +113,16 @@ def _names(
     unknown = [name for name in names if name not in inputs and name not in parameters] if names else [str(key)]
     if unknown:
         computed = unknown[0] in system.names
-        near = difflib.get_close_matches(unknown[0], [*inputs, *parameters], n=3)
+        if computed:
+            raise UsageError(
+                f"{unknown[0]} is computed by the model and cannot be given",
+                names=unknown,
+                hint="fix the Var (and free another) to give it",
+            )
         raise UsageError(
-            f"{unknown[0]} is computed by the model and cannot be given" if computed else f"no input or parameter is called {unknown[0]!r}",
+            f"no input or parameter is called {unknown[0]!r}",
             names=unknown,
-            hint="fix the Var (and free another) to give it"
-            if computed
-            else (f"did you mean {' or '.join(near)}?" if near else "only fixed Vars and mutable Params can be given"),
+            hint=did_you_mean(unknown[0], [*inputs, *parameters], 3) or "only fixed Vars and mutable Params can be given",
         )
     return names
 

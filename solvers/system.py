@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from pyomo.network import Arc
 from solvers.declare import NOMINALS, Event, declared_events, declared_nominal
 from solvers.errors import UsageError
 from solvers.reader import Slot
+from solvers.suggest import did_you_mean
 from solvers.timeset import TimeSet
 
 
@@ -117,11 +117,10 @@ class DaeSystem:
         try:
             return self._expressions[name]
         except KeyError:
-            near = difflib.get_close_matches(name, self._expressions, n=3)
             raise UsageError(
                 f"no variable of time is called {name!r}",
                 names=[name],
-                hint=f"did you mean {' or '.join(near)}?" if near else "names are those of Pyomo without the index of time",
+                hint=did_you_mean(name, self._expressions, 3) or "names are those of Pyomo without the index of time",
             ) from None
 
     def owner(self, name: str) -> Any:

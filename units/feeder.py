@@ -88,7 +88,7 @@ class LossInWeightFeederData(UnitBlock):
         Parameter.positive("integral_time", u.s, "integral time of the controller", 20.0, source="assumed"),
         Parameter("refill_below", u.kg, "mass at which refilling starts", 1.0, 0.0, source="assumed"),
         Parameter("refill_above", u.kg, "mass at which refilling stops", 3.0, 0.0, source="assumed"),
-        Parameter("refill_rate", u.kg / u.s, "mass flow while refilling", 0.2, 0.0, source="recalled: volumetric window 5-30 s"),
+        Parameter("refill_rate", u.kg / u.s, "mass flow of refills; 0 for none", 0.2, 0.0, source="recalled: volumetric window 5-30 s"),
         Parameter.positive("settle_time", u.s, "volumetric time after refilling", 15.0, source="recalled: 10-30 s"),
         Parameter("scheduling", u.dimensionless, "share of the feed factor's change corrected in volumetric mode", 0.0, 0.0, 1.0),
         Parameter.positive("heel", u.kg, "mass below which the screw runs empty", 1e-3, source="assumed"),
@@ -207,7 +207,7 @@ class LossInWeightFeederData(UnitBlock):
         self.refill_start = Event(
             guard=lambda b, t: b.mass[t] - b.refill_below,
             direction=Direction.FALLING,
-            when=lambda b, t: 1 - b.refilling[t],
+            when=lambda b, t: (1 - b.refilling[t]) * b.refill_rate,  # without a flow there are no refills
             transition=lambda b, t: (
                 (b.refilling[t], 1),
                 (b.gravimetric[t], 0),

@@ -17,7 +17,7 @@ from flowsheet.report.resolved import readable
 from flowsheet.report.view import View
 from flowsheet.results import BALANCE_LIMIT, Field, SpecificationRow, UnitRow
 from flowsheet.results_layout import case_digest
-from flowsheet.tables import StreamTableRow, amount_passed, intervals_outside, stream_flows, stream_table
+from flowsheet.tables import StreamTableRow, intervals_outside, stream_flows, stream_table
 
 MOST_CARDS = 5
 MOST_LINES = 8
@@ -99,7 +99,8 @@ def drawing(view: View) -> str:
         source, target = stream.source.rpartition(".")[0], stream.target.rpartition(".")[0]
         streams.append(DrawnStream(stream.stream, source, target, flow.label(last)))
     units = [
-        DrawnUnit(u.unit, u.type, _passed(view, u.unit, "supply", "in"), _passed(view, u.unit, "withdrawal", "out")) for u in results.units
+        DrawnUnit(u.unit, u.type, _passed(view, u.unit, "unit_supplied", "in"), _passed(view, u.unit, "unit_withdrawn", "out"))
+        for u in results.units
     ]
     when = (
         f"Flows are those at {view.at(view.axis.reached)}, the {'end' if view.complete else 'STOP'} of the run; "
@@ -108,14 +109,10 @@ def drawing(view: View) -> str:
     return f'<p class="lead">{text(when)}</p><div class="wide">{flowsheet_svg(units, streams)}</div>'
 
 
-def _passed(view: View, unit: str, what: str, word: str) -> str:
-    name = f"{unit}.{what}"
-    if name not in {field.name for field in view.results.fields}:
-        return ""
-    values = view.results.field(name).values
-    instants = [event.time for event in view.results.events if event.unit == unit]
-    amount = amount_passed(view.results.t, values.reshape(len(values), -1).sum(axis=1), instants)
-    return f"{view.display.unit('kg').label(amount, 3)} {word}"
+def _passed(view: View, unit: str, quadrature: str, word: str) -> str:
+    """Return what passed the flowsheet's boundary at a unit, by the quadrature beside the states."""
+    name = f"balance.{quadrature}[{unit}]"
+    return f"{view.display.unit('kg').label(float(view.results[name][-1]), 3)} {word}" if name in view.results.names else ""
 
 
 # --- quality attributes -----------------------------------------------------------------------------------------------

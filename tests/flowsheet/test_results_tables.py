@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flowsheet.display import Display, format_duration, format_number
 from flowsheet.results import BALANCE_LIMIT
-from flowsheet.tables import amount_passed, balance_row, intervals_outside, series, show, specification_row, stream_table, total
+from flowsheet.tables import balance_row, intervals_outside, series, show, specification_row, stream_table, total
 from solvers.errors import UsageError
 
 
@@ -92,18 +92,6 @@ def test_balance_numbers():
     assert balance_row("x", np.zeros(2), np.zeros(2), np.zeros(2)).closes
     assert balance_row("x", np.array([0.0, 1.0]), np.array([0.0, 1.0 - 0.9 * BALANCE_LIMIT]), np.zeros(2)).closes
     assert not balance_row("x", np.array([0.0, np.nan]), np.zeros(2), np.zeros(2)).closes
-
-
-@given(
-    start=st.floats(10.0, 40.0),
-    length=st.floats(4.0, 40.0),
-    step=st.sampled_from([0.5, 1.0, 2.0, 3.0]),
-)
-def test_the_amount_of_a_switched_flow_does_not_depend_on_output_points(start, length, step):
-    t = np.arange(0.0, 100.0, step)
-    flow = np.where((t >= start) & (t < start + length), 0.2, 0.0)
-    assert amount_passed(t, flow, [start, start + length]) == pytest.approx(0.2 * length, rel=1e-9)
-    assert amount_passed(t, 1.0 + t, []) == pytest.approx(t[-1] + t[-1] ** 2 / 2, rel=1e-12)
 
 
 def test_stream_table(make_results):

@@ -179,6 +179,11 @@ def test_a_start_below_the_refill_level_refills_at_once(rig):
     assert event_times(trajectory, "refill_start") == [0.0]
 
 
+def test_without_a_flow_there_are_no_refills(rig):
+    setup = rig(LossInWeightFeeder, horizon=60.0, **(API | {"initial_mass": 0.5, "refill_rate": 0.0}))
+    assert simulate(setup.model, np.array([0.0, 60.0])).events == ()
+
+
 def test_the_start_delivers_its_share_of_the_set_point(rig):
     for share in (0.0, 0.5, 1.0):
         setup = rig(LossInWeightFeeder, horizon=10.0, initial_running=share, **API)
