@@ -33,6 +33,7 @@ def _fields(t: np.ndarray) -> tuple[Field, ...]:
         Field("blender.mass", ("blender.tank", "component"), ((1, 2, 3), COMPONENTS), tanks, "kg", "mass in each tank"),
         Field("press.assay", *by_component, fractions, "", "mass fraction in tablets"),
         Field("press.withdrawal", *by_component, flow, "kg/s", "tablets leaving"),
+        Field("balance.unit_withdrawn", ("unit",), (("press",),), (TOTAL_FLOW * t)[:, None], "kg", "handed out by a unit"),
     )
 
 
