@@ -101,7 +101,7 @@ def run_case(case: Case | str | Path, out: str | Path | None = None, overrides: 
     Raises
     ------
     UsageError, CaseErrors, StructureError : before anything is solved or written.
-    OutputError : the folder cannot be written to, or holds something already; known before the solve.
+    OutputError : the folder cannot be written to, holds something already, or another run writes to it; known before the solve.
     SimulationError : the run failed; what was computed is written and marked incomplete.
     """
     return perform(read_or_override(case, overrides), out, force=force).results
@@ -128,7 +128,7 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
     model = build_flowsheet(case).model
     on_phase(Phase.LOWER)
     system = lower(model)
-    with nullcontext() if folder is None else made_folder(folder):
+    with nullcontext() if folder is None else made_folder(folder, force=force):
         on_phase(Phase.SIMULATE)
         trajectory, failure = _simulated(case, system)
         results = collect_results(case.resolved, model, trajectory, stopped_because=failure.message if failure else "")
@@ -158,7 +158,7 @@ def _simulate(case: Case, system: DaeSystem, times: np.ndarray) -> Trajectory:
 def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) -> Path:
     """Write results and report, and return the path of the report."""
     on_phase(Phase.WRITE)
-    # another run that failed meanwhile may have taken away the empty folder that it had made
+    # a long run is not lost because somebody removed the folder meanwhile
     make_folder(folder)
     written = save_results(results, folder, seconds=seconds)
     on_phase(Phase.REPORT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,66 @@ def test_results_stay_when_only_the_report_fails(tmp_path: Path, monkeypatch: py
     with pytest.raises(OutputError, match="full"):
         run_case(CASE, tmp_path / "out", SHORT)
     assert open_results(tmp_path / "out").t[-1] == 60.0
+
+
+# --- two runs, one folder -----------------------------------------------------------------------------------------------
+
+HOLDER = """
+import os, sys
+from pathlib import Path
+from flowsheet.folders import made_folder
+with made_folder(Path(sys.argv[1])):
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def holder_of(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], cwd=CASE.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{process.pid}\n"
+    return process
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_second_run_is_refused_before_the_solve(force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("solved although another run writes here")
+
+    monkeypatch.setattr(run, "simulate", never)
+    with holder_of(tmp_path / "out") as first:
+        with pytest.raises(OutputError, match=f"pid {first.pid} on {platform.node()}") as refused:
+            run_case(CASE, tmp_path / "out", SHORT, force=force)
+        assert refused.value.exit_code == 8
+        assert os.listdir(tmp_path / "out") == [".lock"]
+        first.communicate("\n", timeout=60)
+    assert os.listdir(tmp_path) == []
+
+
+def test_lock_of_a_killed_run_is_free(tmp_path: Path) -> None:
+    with holder_of(tmp_path / "out") as first:
+        first.kill()
+        first.wait(timeout=60)
+    assert os.listdir(tmp_path / "out") == [".lock"]
+    run_case(CASE, tmp_path / "out", SHORT)
+    assert sorted(os.listdir(tmp_path / "out")) == ["report.html", "results.h5", "run.json"]
+
+
+def test_results_that_came_after_the_check_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = run.lower
+
+    def meanwhile(model: Any) -> Any:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "results.h5").write_bytes(b"theirs")
+        return lower(model)
+
+    monkeypatch.setattr(run, "lower", meanwhile)
+    with pytest.raises(OutputError, match="not empty"):
+        run_case(CASE, tmp_path / "out", SHORT)
+    assert os.listdir(tmp_path / "out") == ["results.h5"]
+    assert (tmp_path / "out" / "results.h5").read_bytes() == b"theirs"
 
 
 # --- temporary files ----------------------------------------------------------------------------------------------------
