@@ -83,7 +83,7 @@ def chain_of(trajectory: Trajectory, profiles: Mapping[str, Profile]) -> Chain:
         happening.setdefault(record.time, []).append(place_of[record.unit, record.event])
     return Chain(
         system=system,
-        start=np.array([float(slot.start.value) for slot in system.states]),
+        start=trajectory.x[0].copy(),  # the start is solved, not written in the model
         inputs=np.array([float(slot.start.value) for slot in system.inputs]),
         parameters=trajectory.p,
         profiles={input_of[name]: profile for name, profile in profiles.items()},

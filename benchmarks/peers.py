@@ -81,13 +81,16 @@ def ours(
 def ours_from_model(
     build: Callable[[], ConcreteModel], times: Sequence[float], names: Sequence[str], inputs: Mapping[str, Any] | None = None
 ) -> Callable[[float], Callable[[], Run]]:
-    """Return ``simulate(model)`` with lowering inside the timed call: ``build`` hands over models that were never lowered."""
+    """Return ``simulate`` with lowering inside the timed call."""
 
     def prepare(rtol: float) -> Callable[[], Run]:
         model = build()
 
         def call() -> Run:
-            trajectory = simulate(lower(model), times, inputs=inputs, rtol=rtol, atol=rtol)
+            try:
+                trajectory = simulate(lower(model), times, inputs=inputs, rtol=rtol, atol=rtol)
+            except NumericsError as failure:
+                raise PeerFailure(str(failure)) from failure
             return Run(np.column_stack([trajectory[name] for name in names]))
 
         return call

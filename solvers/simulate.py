@@ -324,7 +324,7 @@ class _Run:
     def _transit(self, number: int) -> None:
         event = self.system.events[number]
         self.records.append(EventRecord(self.t, event.name, event.block))
-        uncertainty = self.watch.uncertainty(*self._point())
+        uncertainty, _ = self.watch.certainty(self.slopes, *self._point())
         self._watch_chattering(number, event, uncertainty)
         if event.states or event.inputs:
             values = self.watch.transition_values(*self._point())
@@ -344,7 +344,7 @@ class _Run:
         if event.guard is not None:
             firings = self.firings[number]
             firings.height = abs(guards[event.guard])
-            firings.slope = abs(self.watch.slopes(self.slopes, *self._point())[event.guard])
+            firings.slope = abs(self.watch.certainty(self.slopes, *self._point())[1][event.guard])
 
     def _solve_algebra(self) -> None:
         self.x, self.z = self.algebra.solve(self.t, self.x, self.z, self.u, self.values)

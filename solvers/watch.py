@@ -24,22 +24,38 @@ class WatchFunctions:
         return ca.Function("guards", list(self.system.arguments), [self.system.guards, self.system.conditions])
 
     @cached_property
-    def motion(self) -> ca.Function:
-        """What total slopes of guards are made of: x', and derivatives of guards and of algebraic equations by t, x, z, u."""
+    def tolerance(self) -> ca.Function:
+        """How well guards are known, from rtol and atol of what they depend on, and their slopes with z held."""
         system = self.system
-        parts = [ca.jacobian(f, v) for f in (system.guards, system.algebraic) for v in (system.t, system.x, system.z, system.u)]
-        return ca.Function("motion", list(system.arguments), [system.ode, *parts])
+        y = ca.vertcat(system.x, system.z)
+        rtol, atol, input_slopes = ca.SX.sym("rtol"), ca.SX.sym("atol", y.shape[0]), ca.SX.sym("input_slopes", system.u.shape[0])
+        known = ca.mtimes(ca.fabs(ca.jacobian(system.guards, y)), rtol * ca.fabs(y) + atol)
+        slopes = (
+            ca.jacobian(system.guards, system.t)
+            + _along(system.guards, system.x, system.ode)
+            + _along(system.guards, system.u, input_slopes)
+        )
+        return ca.Function("tolerance", [*system.arguments, input_slopes, rtol, atol], [ca.densify(known), ca.densify(slopes)])
 
     @cached_property
-    def gradient(self) -> ca.Function:
-        """Derivative of the guards by states and algebraic variables."""
+    def algebra(self) -> ca.Function:
+        """What slopes of algebraic variables are made of: derivatives of guards by z, of the equations by z, and of these in time."""
         system = self.system
-        return ca.Function("gradient", list(system.arguments), [ca.jacobian(system.guards, ca.vertcat(system.x, system.z))])
+        input_slopes = ca.SX.sym("input_slopes", system.u.shape[0])
+        drift = ca.jacobian(system.algebraic, system.t) + _along(system.algebraic, system.x, system.ode)
+        drift += _along(system.algebraic, system.u, input_slopes)
+        parts = [ca.jacobian(system.guards, system.z), ca.jacobian(system.algebraic, system.z), drift]
+        return ca.Function("algebra", [*system.arguments, input_slopes], parts)
 
     @cached_property
     def values(self) -> ca.Function:
         """New values of all transitions."""
         return ca.Function("values", list(self.system.arguments), [self.system.transition_values])
+
+
+def _along(expression: ca.SX, variables: ca.SX, direction: ca.SX) -> ca.SX:
+    """Return the derivative along a direction; zero where there is nothing to move."""
+    return ca.jtimes(expression, variables, direction) if variables.shape[0] else ca.SX(expression.shape[0], 1)
 
 
 class Watch:
@@ -54,6 +70,7 @@ class Watch:
         self.events: tuple[LoweredEvent, ...] = functions.system.events
         self._guards = Evaluation(functions.guards)
         self._values = Evaluation(functions.values)
+        self._tolerance = Evaluation(functions.tolerance)
         self._rtol, self._atol = tolerances
         self.guarded = [number for number, event in enumerate(self.events) if event.guard is not None]
         """Event of each guard."""
@@ -85,21 +102,13 @@ class Watch:
                 found.append(number)
         return found
 
-    def uncertainty(self, *point: float | np.ndarray) -> np.ndarray:
-        """Return how well each guard is known at (t, x, z, u, p), from the tolerances of what it depends on."""
-        if not self.guarded:
-            return np.zeros(0)
-        gradient = np.asarray(self._functions.gradient(*point).full())
-        y = np.concatenate([np.atleast_1d(point[1]), np.atleast_1d(point[2])])
-        return np.abs(gradient) @ (self._rtol * np.abs(y) + self._atol)
-
-    def slopes(self, input_slopes: np.ndarray, *point: float | np.ndarray) -> np.ndarray:
-        """Return the total slopes of the guards in time at (t, x, z, u, p), algebraic variables following their equations."""
-        ode, guard_t, guard_x, guard_z, guard_u, algebra_t, algebra_x, algebra_z, algebra_u = self._functions.motion(*point)
-        slopes = guard_t + guard_x @ ode + guard_u @ input_slopes
-        if algebra_z.shape[0]:
-            slopes -= guard_z @ ca.solve(algebra_z, algebra_t + algebra_x @ ode + algebra_u @ input_slopes)
-        return np.asarray(slopes.full()).ravel()
+    def certainty(self, input_slopes: np.ndarray, *point: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how well each guard is known at (t, x, z, u, p), and its total slope in time, z following its equations."""
+        uncertainty, slopes = self._tolerance(*point, input_slopes, self._rtol, self._atol)
+        if self._functions.system.algebraics and self.guarded:
+            guard_z, algebra_z, drift = self._functions.algebra(*point, input_slopes)
+            slopes = slopes - np.asarray(ca.mtimes(guard_z, ca.solve(algebra_z, drift)).full()).ravel()
+        return uncertainty, slopes
 
     def settle(self, fired: set[int], guards: np.ndarray, uncertainty: np.ndarray) -> list[int]:
         """Count guards near zero as beyond it after their events; return the guards whose side their motion has to tell.
