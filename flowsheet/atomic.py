@@ -6,7 +6,9 @@ import fcntl
 import os
 import re
 import secrets
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from solvers.errors import OutputError
@@ -37,6 +39,49 @@ def write_atomically(path: Path, content: bytes) -> None:
             names=[str(path)],
             hint="check free space and permissions, or write to another folder with --out",
         ) from error
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder inside ``folder`` for files that belong together, to be moved by :func:`publish`; it is removed afterwards.
+
+    Only for whoever holds the folder's lock: what a killed process left in it is removed first.
+
+    Raises
+    ------
+    OutputError : it cannot be made.
+    """
+    stage = folder / ".new"
+    try:
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir()
+    except OSError as error:
+        raise OutputError(f"the output folder {folder} cannot be written to: {error.strerror}", names=[str(folder)]) from error
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def publish(stage: Path, folder: Path, names: Sequence[str], obsolete: Sequence[str]) -> None:
+    """Move finished files to ``folder``, in this order, after removing what is ``obsolete`` with the old ones.
+
+    Whenever it is killed, nothing old stands beside something new.
+
+    Raises
+    ------
+    OutputError : a file cannot be removed or renamed.
+    """
+    try:
+        for name in obsolete:
+            (folder / name).unlink(missing_ok=True)
+        # on the disk, too, nothing may come back beside the new file
+        _sync(folder)
+        for name in names:
+            os.replace(stage / name, folder / name)
+        _sync(folder)
+    except OSError as error:
+        raise OutputError(f"cannot replace the results in {folder}: {error.strerror}", names=[str(folder)]) from error
 
 
 def _open_locked(path: Path) -> tuple[Path, int]:
@@ -73,8 +118,12 @@ def _write_and_rename(descriptor: int, temporary: Path, path: Path, content: byt
         os.fsync(descriptor)
         os.replace(temporary, path)
     # the rename itself is only on the disk once the folder is
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowsheet.atomic import publish, staging
 from flowsheet.case import Case, case_document
 from flowsheet.case_check import Checker
 from flowsheet.case_load import apply_override, load_case
@@ -19,8 +20,11 @@ from flowsheet.flowsheet import Flowsheet
 from flowsheet.folders import check_folder, made_folder, make_folder
 from flowsheet.report import write_report
 from flowsheet.results import Results
+from flowsheet.results_layout import RESULTS_FILE, RUN_FILE
 from flowsheet.results_write import save_results
 from solvers import DaeSystem, SimulationError, Trajectory, lower, simulate
+
+REPORT_FILE = "report.html"
 
 
 class Phase(Enum):
@@ -160,6 +164,9 @@ def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) ->
     on_phase(Phase.WRITE)
     # a long run is not lost because somebody removed the folder meanwhile
     make_folder(folder)
-    written = save_results(results, folder, seconds=seconds)
+    with staging(folder) as stage:
+        save_results(results, stage, seconds=seconds)
+        # an old report must never be taken for that of the new results
+        publish(stage, folder, names=(RESULTS_FILE, RUN_FILE), obsolete=(REPORT_FILE, RUN_FILE))
     on_phase(Phase.REPORT)
-    return write_report(written)
+    return write_report(folder / RESULTS_FILE, folder / REPORT_FILE)

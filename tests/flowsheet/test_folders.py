@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,36 @@ def test_results_that_came_after_the_check_are_refused(tmp_path: Path, monkeypat
         run_case(CASE, tmp_path / "out", SHORT)
     assert os.listdir(tmp_path / "out") == ["results.h5"]
     assert (tmp_path / "out" / "results.h5").read_bytes() == b"theirs"
+
+
+KILLED_WHILE_REPLACING = """
+import os, signal, sys
+from pathlib import Path
+from flowsheet import atomic, run_case
+rename, final = os.replace, Path(sys.argv[1]) / "results.h5"
+def replace(source, target):
+    if sys.argv[2] == "after":
+        rename(source, target)
+    if Path(target) == final:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[2] == "before":
+        rename(source, target)
+atomic.os.replace = replace
+run_case(sys.argv[3], final.parent, sys.argv[4:], force=True)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_nothing_old_is_left_beside_new_results(moment: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_case(CASE, out, SHORT)
+    arguments = [sys.executable, "-c", KILLED_WHILE_REPLACING, str(out), moment, str(CASE), *SHORT, "blender.tanks=2"]
+    assert subprocess.run(arguments, cwd=CASE.parents[1], check=False).returncode == -signal.SIGKILL
+    assert not (out / "report.html").exists()
+    assert not (out / "run.json").exists()
+    assert (open_results(out).case["units"]["blender"]["tanks"] == 2) is (moment == "after")
+    run_case(CASE, out, SHORT, force=True)
+    assert sorted(os.listdir(out)) == ["report.html", "results.h5", "run.json"]
 
 
 # --- temporary files ----------------------------------------------------------------------------------------------------
