@@ -20,7 +20,7 @@ from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
 from flowsheet.variables import time_variables, variable_unit
 from solvers.declare import Interpolation, Profile
-from solvers.errors import CaseError, Complaint, FlowsheetError, UsageError
+from solvers.errors import CaseError, Complaint, UsageError
 from solvers.suggest import did_you_mean
 from units.stream import Material
 from units.unit import Parameter
@@ -264,22 +264,13 @@ def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[st
     try:
         block = alone.add(name, spec.type.block, **spec.parameters)
     except (CaseError, UsageError) as error:
-        for complaint in (isinstance(error, CaseError) and error.complaints) or (_plain_complaint(error, spec),):
+        for complaint in (isinstance(error, CaseError) and error.complaints) or (Complaint(error.message, hint=error.hint),):
             check.complaint(("units", name), complaint, at_key=not complaint.key)
         units.broken.add(name)
         del units.specs[name]
         return
     units.built.append(alone)
     units.variables[name] = time_variables(block, block.model().time)
-
-
-def _plain_complaint(error: FlowsheetError, spec: UnitSpec) -> Complaint:
-    """Return what an error without complaints says, at the parameter that its message begins with."""
-    for parameter in spec.type.contract.parameters:
-        start = f"{spec.name}.{parameter.name}: "
-        if error.message.startswith(start):
-            return Complaint(error.message.removeprefix(start), hint=error.hint, key=(parameter.name,))
-    return Complaint(error.message, hint=error.hint)
 
 
 # --- streams, profiles, specifications -------------------------------------------------------------------------------

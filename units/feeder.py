@@ -11,7 +11,6 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
-from solvers.errors import CaseError
 from units.laws import KINK_WIDTH, smooth_clip, smooth_minimum, smooth_positive
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
 from units.unit import REV_PER_S, Parameter, UnitBlock
@@ -108,7 +107,7 @@ class LossInWeightFeederData(UnitBlock):
         components = list(materials)
         self.add_parameters(time, components, given)
         if not pyo.value(self.refill_below) < pyo.value(self.refill_above):
-            raise CaseError(f"{self.name}.refill_above: has to lie above refill_below", names=[self.name])
+            raise self.refusal("refill_above", "has to lie above refill_below")
         add_powder_port(self, "outlet", time, components, doc="delivered powder")
         self._add_states(time)
         self._add_modes(time)

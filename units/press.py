@@ -12,7 +12,6 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import nominal
-from solvers.errors import CaseError
 from units import laws
 from units.laws import KINK_WIDTH
 from units.stream import Material, add_powder_port, mass_fractions
@@ -115,10 +114,10 @@ class TabletPressData(UnitBlock):
         whole = self.add_parameters(time, components, given)
         densest = laws.kawakita_density(*map(pyo.value, (self.pressure_limit, self.kawakita_density, self.kawakita_a, self.kawakita_b)))
         if densest > 1:
-            raise CaseError(
-                f"{self.name}.pressure_limit: Kawakita's relative density there is {densest:.4f}, more than one",
-                names=[self.name],
-                hint="lower pressure_limit, kawakita_a or kawakita_b",
+            raise self.refusal(
+                "pressure_limit",
+                f"Kawakita's relative density there is {densest:.4f}, more than one",
+                "lower pressure_limit, kawakita_a or kawakita_b",
             )
         add_powder_port(self, "inlet", time, components, doc="powder into the press hopper")
         self._add_quantities(time)

@@ -158,6 +158,11 @@ class UnitBlock(BlockData):
         """Return the names of the outlet ports for the given parameters."""
         return ()
 
+    def refusal(self, parameter: str, message: str, hint: str = "") -> CaseError:
+        """Return the error that says what is wrong with a parameter beside the others."""
+        complaint = Complaint(message, hint=hint, key=(parameter,))
+        return CaseError(str(complaint.within(self.name)), names=[self.name], hint=hint, complaints=[complaint])
+
     def add_parameters(self, time: Any, components: Sequence[str], given: Mapping[str, Any]) -> dict[str, int]:
         """Add what the parameters declare: mutable Params, and fixed Vars over time for the inputs.
 
