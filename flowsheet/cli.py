@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, TextIO
 
 INTERNAL, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -26,6 +27,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message}{self._suggestion(message)}; hint: {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse would hide that its help cannot be written
+        if file is sys.stderr:
+            _tell(message.removesuffix("\n"))
+        else:
+            _print(message.removesuffix("\n"))
 
     def _suggestion(self, message: str) -> str:
         words = message.rpartition(": ")[2].split()
@@ -54,27 +62,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug, as_json = "--debug" in arguments, "--json" in arguments
     previous = _listen_to_sigterm()
     try:
-        options = _parse(arguments)
-        code = options.command(options)
-        sys.stdout.flush()
+        code = _perform(arguments)
+        with _stdout() as stream:
+            stream.flush()
         return code
     except _Usage as error:
         return _fail(USAGE, [str(error)], as_json)
-    except SystemExit as end:
-        return int(end.code or 0)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, ["interrupted"], as_json)
     except _Terminated:
         return _fail(TERMINATED, ["terminated"], as_json)
     except BrokenPipeError:
-        # whoever read our output has seen enough; nothing may be flushed into the closed pipe on the way out
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # whoever read our output has seen enough
+        _discard_stdout()
         return 0
     except Exception as error:
         return _report_error(error, debug, as_json)
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def _perform(arguments: Sequence[str]) -> int:
+    try:
+        options = _parse(arguments)
+    except SystemExit as end:
+        # help was asked for and is printed
+        return int(end.code or 0)
+    return int(options.command(options))
 
 
 def _listen_to_sigterm() -> Any:
@@ -105,23 +120,55 @@ def _report_error(error: Exception, debug: bool, as_json: bool) -> int:
 
 def _fail(code: int, lines: Sequence[str], as_json: bool, problems: Sequence[dict[str, Any]] | None = None) -> int:
     if as_json:
-        _print(
-            json.dumps(
-                {"status": "error", "exit_code": code, "problems": problems or [{"message": line} for line in lines]}, ensure_ascii=False
-            ),
-            sys.stderr,
-        )
+        told = {"status": "error", "exit_code": code, "problems": problems or [{"message": line} for line in lines]}
+        _tell(json.dumps(told, ensure_ascii=False))
     else:
         for line in lines:
-            _print(f"error: {line}", sys.stderr)
+            _tell(f"error: {line}")
     return code
 
 
-def _print(text: str, stream: Any = None) -> None:
-    """Print a line; characters that the terminal cannot show are written as escapes."""
-    stream = stream or sys.stdout
+def _print(text: str) -> None:
+    """Print a line of data."""
+    with _stdout() as stream:
+        stream.write(_shown(text, stream))
+
+
+def _tell(text: str) -> None:
+    """Print a line for people to stderr; if nobody can be told, the exit code still stands."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(_shown(text, sys.stderr))
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    """Return the text as a line; characters that the terminal cannot show are written as escapes."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    return text.encode(encoding, "backslashreplace").decode(encoding) + "\n"
+
+
+@contextmanager
+def _stdout() -> Iterator[TextIO]:
+    """Lend stdout; what makes it unwritable is an error of the output, except that a reader may stop reading."""
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        from solvers.errors import OutputError
+
+        raise OutputError("stdout is closed", hint="redirect it to /dev/null if the output is not wanted")
+    try:
+        yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_stdout()
+        from solvers.errors import OutputError
+
+        raise OutputError(f"stdout cannot be written: {error.strerror}", hint="check free space where it is redirected to") from error
+
+
+def _discard_stdout() -> None:
+    """Let nothing more be flushed into what cannot be written, on the way out either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 # --- the parser -------------------------------------------------------------------------------------------------------
@@ -136,7 +183,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, list=None)
         sub.add_argument("--json", action="store_true", help="data and errors as JSON")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.add_argument("--quiet", action="store_true", help="no progress, no warnings")
@@ -161,16 +208,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     show = add("show", _show, "Print variables of results.")
     show.add_argument("results", metavar="RESULTS", help="a results folder or its results.h5")
     show.add_argument("variables", metavar="VARIABLE", nargs="*", help="a variable, a unit, or a pattern with *; all if none is named")
+    show.set_defaults(list="variables")
     show.add_argument("--csv", action="store_true", help="the whole course of the variables, as CSV in SI")
     units = add("units", _units, "List the types of units with their parameters.")
     units.add_argument("types", metavar="TYPE", nargs="*", help="only these types")
+    units.set_defaults(list="types")
     units.add_argument("--csv", action="store_true", help="the parameters as CSV")
-    options = parser.parse_args(arguments)
+    options = _with_late_names(parser, *parser.parse_known_args(arguments))
     if options.version:
         options.command = _version
     elif options.name is None:
         parser.print_help(sys.stderr)
         raise _Usage("a command is missing")
+    return options
+
+
+def _with_late_names(parser: _Parser, options: argparse.Namespace, extra: list[str]) -> argparse.Namespace:
+    """Give names that stand behind an option to the command's list: argparse takes a list for ended (here: empty) there."""
+    into = getattr(options, "list", None)
+    unknown = [word for word in extra if into is None or word.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if into is not None:
+        getattr(options, into).extend(extra)
     return options
 
 
@@ -193,7 +253,7 @@ def _load(options: argparse.Namespace) -> Any:
     case = load_case(options.case, options.overrides, strict=options.strict)
     if not options.quiet:
         for warning in case.warnings:
-            _print(f"warning: {warning}", sys.stderr)
+            _tell(f"warning: {warning}")
     return case
 
 
@@ -230,7 +290,7 @@ def _run(options: argparse.Namespace) -> int:
 
         folder = Path(options.out) if options.out is not None else Path("results") / case.name
         if options.force and not options.quiet and (folder / "results.h5").exists():
-            _print(f"replacing the results in {folder} (--force)", sys.stderr)
+            _tell(f"replacing the results in {folder} (--force)")
         outcome = perform(case, folder, force=options.force, on_phase=lambda phase: progress.start(phase.value))
     finally:
         progress.stop()

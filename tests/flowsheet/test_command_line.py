@@ -152,6 +152,21 @@ def test_show(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "press.tablet_mass" in capsys.readouterr().err
 
 
+def test_options_may_stand_anywhere(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = set()
+    for words in (("{}", "--csv", "press.assay[api]"), ("--csv", "{}", "press.assay[api]"), ("{}", "press.assay[api]", "--csv")):
+        assert main(["show", *(word.format(finished) for word in words)]) == 0
+        told.add(capsys.readouterr().out)
+    (text,) = told
+    assert text.startswith("time [s],press.assay[api]")
+    assert text.splitlines()[0].count(",") == 1
+    assert main(["show", str(finished), "press.assay[api]", "--csv", "press.tablet_mass"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].count(",") == 2
+    assert main(["units", "--csv", "sink"]) == 0
+    assert main(["show", str(finished), "--csw", "press.assay[api]"]) == 2
+    assert "did you mean --csv?" in capsys.readouterr().err
+
+
 def test_report_again(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(finished), "--out", str(tmp_path / "r.html")]) == 0
     assert (tmp_path / "r.html").read_bytes() == (finished / "report.html").read_bytes()
@@ -262,6 +277,25 @@ def test_closed_stdout(finished: Path) -> None:
     errors = process.stderr.read()
     assert process.wait(timeout=60) in (0, 141)
     assert errors == ""
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("arguments", [("show", "{}"), ("show", "{}", "press", "--csv"), ("units",), ("--version",), ("show", "--help")])
+def test_stdout_that_cannot_be_written(redirection: str, arguments: tuple[str, ...], finished: Path) -> None:
+    words = [word.format(finished) for word in arguments]
+    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "flowsheet.cli", *words]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 8
+    assert "error: stdout " in done.stderr
+    assert "internal" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_stderr_that_cannot_be_written(tmp_path: Path) -> None:
+    for redirection in ("2>/dev/full", "2>&-"):
+        shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "flowsheet.cli", "show", str(tmp_path)]
+        done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+        assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_terminal_that_knows_only_ascii(finished: Path) -> None:
