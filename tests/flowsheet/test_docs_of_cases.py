@@ -1,13 +1,18 @@
-"""The examples in the documentation of cases and commands are right."""
+"""The examples in the documentation of cases, commands and results are right."""
 
 from __future__ import annotations
 
+import importlib
+import math
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xarray
 
-from flowsheet import load_case, run_case, schema
+from flowsheet import load_case, registry, run_case, schema
 from flowsheet.cli import _parse, main
 from solvers import Status
 
@@ -23,6 +28,49 @@ def test_example_case_runs(tmp_path: Path) -> None:
     results = run_case(file)
     assert results.status is Status.COMPLETE
     assert all(row.closes for row in results.balance)
+
+
+CASE_WITH_DRUM = """
+schema = 1
+name = "drum"
+horizon = "2 min"
+materials.api = { true_density = "1.3 g/mL", bulk_density = "0.4 g/mL" }
+units.feed = { type = "source", flow = "3.6 kg/h" }
+units.drum = { type = "coating_drum", residence_time = "0.5 min" }
+units.bin = { type = "sink" }
+streams = [{ from = "feed.outlet", to = "drum.inlet" }, { from = "drum.outlet", to = "bin.inlet" }]
+"""
+
+
+def test_example_unit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "cases.md").read_text()
+    code = re.search(r"```python\n# my_package/coating.py\n(.*?)```", text, re.DOTALL)
+    entry = re.search(r'coating_drum = "(.*)"', text)
+    assert code is not None
+    assert entry is not None
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "coating.py").write_text(code[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    both = [*registry.entry_points(group=registry.GROUP), EntryPoint("coating_drum", entry[1], registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: both)
+    (tmp_path / "case.toml").write_text(CASE_WITH_DRUM)
+    results = run_case(load_case(tmp_path, strict=True), tmp_path / "out")
+    # a stirred vessel filled at a constant rate
+    assert results["drum.outlet_total"][-1] == pytest.approx(1e-3 * -math.expm1(-120 / 30), rel=1e-6)
+    assert all(row.closes for row in results.balance)
+
+
+def test_tables_open_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_case(DOCS.parent / "cases" / "cdc_line", tmp_path / "results" / "cdc_line", ["horizon=1 min", "output.interval=5 s"])
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"^balance = xarray.*?^(?=```)", (DOCS / "results.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert code is not None
+    names: dict[str, Any] = {"xarray": xarray}
+    exec(code[0], names)
+    with names["balance"] as balance, names["tree"] as tree:
+        assert list(balance.to_dataframe().index) == ["excipient", "api", "lubricant"]
+        assert len(tree["balance"].to_dataset(inherit=False).to_dataframe()) == 3
 
 
 def test_all_keys_are_documented() -> None:
