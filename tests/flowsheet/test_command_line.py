@@ -32,8 +32,14 @@ def command(*arguments: str, **more: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=_heed_interrupts,
         **more,
     )
+
+
+def _heed_interrupts() -> None:
+    """A suite that runs in the background hands an ignored SIGINT down; a terminal would not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
