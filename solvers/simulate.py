@@ -1,8 +1,7 @@
 """Simulation in hybrid time: a chain of smooth segments, ended by known times and by guards that cross zero.
 
-At one instant, in this order: profiles change, known-time events happen, guard events happen in the order of their
-declaration; after each transition the algebraic variables are solved anew, and an event whose guard a transition has
-carried beyond zero happens too.
+At one instant profiles change first; then the events of that instant happen in the order of their declaration. After each
+transition the algebraic variables are solved anew, and an event whose guard was carried across zero happens too.
 """
 
 from __future__ import annotations
