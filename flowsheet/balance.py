@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyomo.environ as pyo
@@ -34,16 +34,19 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
     balance = pyo.Block(doc="material balance of the flowsheet")
     model.add_component("balance", balance)
     for state, what, doc in (
-        ("supplied", "supply", "taken from outside the flowsheet since the start"),
-        ("withdrawn", "withdrawal", "handed out of the flowsheet since the start"),
+        ("supplied", "supply", "taken from outside the flowsheet"),
+        ("withdrawn", "withdrawal", "handed out of the flowsheet"),
     ):
-        _add_quadrature(balance, state, doc, what, names[what], time, components)
 
-    for state, what, doc in (
-        ("unit_supplied", "supply", "taken by a unit from outside the flowsheet since the start"),
-        ("unit_withdrawn", "withdrawal", "handed by a unit out of the flowsheet since the start"),
-    ):
-        _add_unit_quadrature(balance, state, doc, what, names[what], time, components)
+        def by_component(b: Any, t: float, c: str, what: str = what) -> Any:
+            return _total(b, what, names[what], t, c, u.kg / u.s)
+
+        def by_unit(b: Any, t: float, unit: str, what: str = what) -> Any:
+            flow = b.parent_block().component(unit).component(what)
+            return sum(flow[t, c] for c in components)
+
+        _add_quadrature(balance, state, f"{doc} since the start", by_component, components, time)
+        _add_quadrature(balance, f"unit_{state}", f"{doc} by a unit since the start", by_unit, names[what], time)
 
     def inventory(b: Any, t: float, c: str) -> Any:
         return _total(b, "holdup", names["holdup"], t, c, u.kg)
@@ -58,34 +61,19 @@ def _total(balance: Any, what: str, names: Sequence[str], t: float, c: str, unit
     return sum((model.component(name).component(what)[t, c] for name in names), 0 * unit)
 
 
-def _add_quadrature(balance: Any, name: str, doc: str, what: str, names: Sequence[str], time: Any, components: Sequence[str]) -> None:
-    amount = pyo.Var(time, components, initialize=0.0, units=u.kg, doc=doc)
-    balance.add_component(name, amount)
-    nominal(amount, TYPICAL_MASS)
-    rate = DerivativeVar(amount, wrt=time, units=u.kg / u.s, doc=f"rate of what is {name}")
-    balance.add_component(f"{name}_rate", rate)
-
-    def integrate(b: Any, t: float, c: str) -> Any:
-        return b.component(f"{name}_rate")[t, c] == _total(b, what, names, t, c, u.kg / u.s)
-
-    balance.add_component(f"{name}_quadrature", pyo.Constraint(time, components, rule=integrate, doc=f"what is {name}"))
-    for component in components:
-        amount[time.first(), component].fix(0.0)
-
-
-def _add_unit_quadrature(balance: Any, name: str, doc: str, what: str, units: Sequence[str], time: Any, components: Sequence[str]) -> None:
-    if not units:
+def _add_quadrature(balance: Any, name: str, doc: str, flow: Callable[[Any, float, str], Any], members: Sequence[str], time: Any) -> None:
+    """Add a state that integrates ``flow(balance, t, member)`` (kg/s) from zero for each member."""
+    if not members:
         return
-    amount = pyo.Var(time, units, initialize=0.0, units=u.kg, doc=doc)
+    amount = pyo.Var(time, members, initialize=0.0, units=u.kg, doc=doc)
     balance.add_component(name, amount)
     nominal(amount, TYPICAL_MASS)
     rate = DerivativeVar(amount, wrt=time, units=u.kg / u.s, doc=f"rate of {name}")
     balance.add_component(f"{name}_rate", rate)
 
-    def integrate(b: Any, t: float, unit: str) -> Any:
-        flow = b.parent_block().component(unit).component(what)
-        return b.component(f"{name}_rate")[t, unit] == sum(flow[t, c] for c in components)
+    def integrate(b: Any, t: float, member: str) -> Any:
+        return b.component(f"{name}_rate")[t, member] == flow(b, t, member)
 
-    balance.add_component(f"{name}_quadrature", pyo.Constraint(time, units, rule=integrate, doc=f"what is {name}"))
-    for unit in units:
-        amount[time.first(), unit].fix(0.0)
+    balance.add_component(f"{name}_quadrature", pyo.Constraint(time, members, rule=integrate, doc=f"what is {name}"))
+    for member in members:
+        amount[time.first(), member].fix(0.0)
