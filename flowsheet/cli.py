@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 INTERNAL, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -136,9 +136,13 @@ def _print(text: str) -> None:
 
 def _tell(text: str) -> None:
     """Print a line for people to stderr; if nobody can be told, the exit code still stands."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            sys.stderr.write(_shown(text, sys.stderr))
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(_shown(text, sys.stderr))
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = None  # or Python would try again when it ends, and end with 120
 
 
 def _shown(text: str, stream: TextIO) -> str:

@@ -32,8 +32,7 @@ def command(*arguments: str, **more: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=_heed_interrupts,
-        **more,
+        **({"preexec_fn": _heed_interrupts} | more),
     )
 
 
