@@ -73,7 +73,6 @@ class Frame:
     """A model as equations of symbols, before anything is eliminated."""
 
     reading: Reading
-    symbols: ca.SX
     side: Callable[[list[int]], ca.SX]
     """Gives the expressions of nodes as a column."""
     equations: tuple[Equation, ...]
@@ -163,7 +162,6 @@ def classify(reading: Reading) -> Frame:
     keep = [column for column, number in enumerate(candidates) if used[column] or number in derivative_of]
     return Frame(
         reading=reading,
-        symbols=symbols,
         side=column,
         equations=tuple(reading.equations),
         start_equations=tuple(starts),
