@@ -29,6 +29,12 @@ cdef extern from "integrator_core.h":
         int differential
         int algebraic
         int guard_count
+        int unknowns
+        int matrix_size
+        const int *rate_of
+        const int *place_of
+        const int *row_of
+        const int *entry_rate
         const int *column_start
         const int *row
         const int *entry_place
@@ -49,10 +55,20 @@ cdef extern from "integrator_core.h":
     void lu_free(lu_factors *lu)
     int lu_factor(lu_factors *lu, const double *value)
     int lu_solve(lu_factors *lu, double *b)
+    ctypedef struct algebra_solver:
+        const int *start
+        const int *row
+        const int *entry
+        const double *magnitude
+        double relative
+        int stuck
+        double stuck_time
     ctypedef struct integrator:
         sundials_table call
         dae_problem problem
         lu_factors lu
+        algebra_solver algebra
+        int full
         int size
         int not_finite
         int bad_guard
@@ -69,7 +85,8 @@ cdef extern from "integrator_core.h":
         FAILED_GUARD
         FAILED_STALLED
         FAILED_OTHER
-    int integrator_open(integrator *it, const int *order, double rtol, const double *atol)
+        FAILED_ALGEBRA
+    int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol)
     void integrator_close(integrator *it)
     int integrator_restart(integrator *it, double t, double stop, int *direction)
     int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
@@ -101,6 +118,7 @@ Outcome = IntEnum(
         "FAILED_GUARD": FAILED_GUARD,
         "FAILED_STALLED": FAILED_STALLED,
         "FAILED_OTHER": FAILED_OTHER,
+        "FAILED_ALGEBRA": FAILED_ALGEBRA,
     },
 )
 Outcome.__doc__ = "How a run of the integrator ended; what is negative is a failure."
@@ -141,7 +159,8 @@ cdef class Integrator:
     def __init__(self, dict addresses, Py_ssize_t evaluate, object slopes, object jacobian, object guards, double[::1] time,
                  double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int[::1] watched,
                  double[::1] offset, int algebraic, int[::1] column_start,
-                 int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol):
+                 int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol,
+                 implicit=None, algebra=None):
         cdef dae_problem *p = &self.it.problem
         cdef int flag
         if self.opened:
@@ -150,14 +169,16 @@ cdef class Integrator:
         for name, address in addresses.items():
             if sundials_set(&self.it.call, name.encode(), <void *><uintptr_t>address):
                 raise KeyError(name)
-        if state.shape[0] != slope.shape[0] or atol.shape[0] != state.shape[0] or order.shape[0] != state.shape[0]:
-            raise ValueError("state, slope, atol and order have to be of one length")
-        if column_start.shape[0] != state.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
+        if state.shape[0] != slope.shape[0] or atol.shape[0] > order.shape[0] or (implicit is None and order.shape[0] != state.shape[0]):
+            raise ValueError("state, slope, atol and order do not fit each other")
+        if algebraic and (implicit is None) == (algebra is None):
+            raise ValueError("algebraic variables are either solved apart or among the unknowns")
+        if column_start.shape[0] != order.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
             raise ValueError("the pattern does not fit the number of states or of entries")
         if diagonal_place.shape[0] != state.shape[0] - algebraic or algebraic < 0:
             raise ValueError("one diagonal place is needed for each differential state")
         for places in [np.asarray(entry_place), np.asarray(diagonal_place)]:
-            if len(places) and not (0 <= places.min() and places.max() < len(row)):
+            if len(places) and not ((0 if implicit is None else -1) <= places.min() and places.max() < len(row)):
                 raise ValueError("a place lies outside the pattern")
         if watched.shape[0] != guard.shape[0] or offset.shape[0] != guard.shape[0] or time.shape[0] != 1:
             raise ValueError("guards, their watch and their offsets have to be of one length, and time is one number")
@@ -180,15 +201,59 @@ cdef class Integrator:
         p.entry_place = &entry_place[0] if entries.shape[0] else NULL
         p.diagonal_place = &diagonal_place[0] if diagonal_place.shape[0] else NULL
         p.entry_count = <int>entries.shape[0]
-        self.kept = (slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
+        p.unknowns = <int>atol.shape[0]
+        p.matrix_size = <int>order.shape[0]
+        self._set_implicit(implicit, state.shape[0], entries.shape[0])
+        cdef const int *algebra_order = self._set_algebra(algebra, rtol, entries.shape[0])
+        self.kept = (implicit, algebra, slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
         self.time_view = time
         self.state_view = state
         self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
         self.direction_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
         self.opened = True
-        flag = integrator_open(&self.it, &order[0], rtol, &atol[0])
+        flag = integrator_open(&self.it, &order[0], algebra_order, rtol, &atol[0])
         if flag:
             raise RuntimeError(f"SUNDIALS could not be set up (flag {flag})")
+
+    cdef _set_implicit(self, implicit, Py_ssize_t full, Py_ssize_t entry_count):
+        """Take (rate_of, place_of, row_of, entry_rate), arrays of int, or None where no unknown is a derivative."""
+        cdef dae_problem *p = &self.it.problem
+        p.rate_of = p.place_of = p.row_of = p.entry_rate = NULL
+        if implicit is None:
+            return
+        cdef int[::1] rate_of = implicit[0]
+        cdef int[::1] place_of = implicit[1]
+        cdef int[::1] row_of = implicit[2]
+        cdef int[::1] entry_rate = implicit[3]
+        if not (rate_of.shape[0] == place_of.shape[0] == row_of.shape[0] == full) or entry_rate.shape[0] != entry_count:
+            raise ValueError("the places of derivatives do not fit the state")
+        if p.algebraic == 0 or entry_count == 0:
+            raise ValueError("an implicit system has algebraic variables")
+        for places in implicit[:3]:
+            if np.min(places) < -1 or np.max(places) >= p.unknowns:
+                raise ValueError("a place of an unknown lies outside the solver's vectors")
+        if (np.asarray(place_of)[np.asarray(rate_of) < 0] < 0).any():
+            raise ValueError("an unknown that is no derivative needs a place")
+        p.rate_of, p.place_of, p.row_of, p.entry_rate = &rate_of[0], &place_of[0], &row_of[0], &entry_rate[0]
+
+    cdef const int *_set_algebra(self, algebra, double rtol, Py_ssize_t entry_count) except? NULL:
+        """Take (column starts, rows, Jacobian entries, order) of dg/dz and the variables' absolute tolerances, or None; return the order."""
+        if algebra is None:
+            return NULL
+        _check_pattern(algebra[0], algebra[1], algebra[3])
+        cdef int[::1] starts = algebra[0]
+        cdef int[::1] rows = algebra[1]
+        cdef int[::1] entry = algebra[2]
+        cdef int[::1] order = algebra[3]
+        cdef double[::1] magnitude = algebra[4]
+        if order.shape[0] != self.it.problem.algebraic or magnitude.shape[0] != order.shape[0] or entry.shape[0] != rows.shape[0]:
+            raise ValueError("the pattern of the algebraic equations does not fit their number")
+        if not rows.shape[0] or np.min(algebra[2]) < 0 or np.max(algebra[2]) >= entry_count:
+            raise ValueError("an entry of the algebraic equations lies outside the Jacobian")
+        self.it.algebra.start, self.it.algebra.row, self.it.algebra.entry = &starts[0], &rows[0], &entry[0]
+        self.it.algebra.magnitude = &magnitude[0]
+        self.it.algebra.relative = rtol
+        return &order[0]
 
     def __dealloc__(self):
         if self.opened:
@@ -213,7 +278,7 @@ cdef class Integrator:
         cdef int count = <int>times.shape[0]
         cdef long taken = 0
         cdef int most
-        if outputs.shape[1] != self.it.size or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
+        if outputs.shape[1] != self.it.full or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
             raise ValueError("the outputs do not fit the times or the states")
         while flag == WANTS_PAUSE and taken < most_steps:
             most = <int>min(256, most_steps - taken)
@@ -253,6 +318,11 @@ cdef class Integrator:
     def not_finite(self):
         """Position and time of the last slope or residual that was not finite, or None."""
         return None if self.it.not_finite < 0 else (self.it.not_finite, self.it.not_finite_time)
+
+    @property
+    def stuck(self):
+        """Position and time of the worst algebraic equation where no solution was found, or None."""
+        return None if self.it.algebra.stuck < 0 else (self.it.algebra.stuck, self.it.algebra.stuck_time)
 
     @property
     def bad_guard(self):

@@ -47,31 +47,48 @@ static int first_not_finite(const double *value, int count)
     return -1;
 }
 
-static void load(integrator *it, double t, handle y)
+/* Lay out the problem's state from the solver's unknowns and their derivatives. */
+static void lay_out(const integrator *it, const double *y, const double *yp, double *state)
 {
-    *it->problem.time = t;
-    memcpy(it->problem.state, it->call.N_VGetArrayPointer(y), (size_t)it->size * sizeof(double));
+    const dae_problem *p = &it->problem;
+    if (!p->rate_of) {
+        memcpy(state, y, (size_t)it->size * sizeof(double)); /* CVODE knows the states only */
+        return;
+    }
+    for (int k = 0; k < it->full; k++)
+        state[k] = p->rate_of[k] >= 0 ? yp[p->rate_of[k]] : y[p->place_of[k]];
 }
 
-/* Evaluate slopes and algebraic residuals; 1 (recoverable) where one is not finite. */
-static int evaluate_slopes(integrator *it, double t, handle y)
+static void load(integrator *it, double t, handle y, handle yp)
 {
-    load(it, t, y);
+    *it->problem.time = t;
+    lay_out(it, it->call.N_VGetArrayPointer(y), yp ? it->call.N_VGetArrayPointer(yp) : NULL, it->problem.state);
+}
+
+int integrator_evaluate_slopes(integrator *it)
+{
     it->problem.evaluate(it->problem.slopes);
     it->counts.evaluations++;
-    int wrong = first_not_finite(it->problem.slope, it->size);
+    int wrong = first_not_finite(it->problem.slope, it->full);
     if (wrong >= 0) {
         it->not_finite = wrong;
-        it->not_finite_time = t;
+        it->not_finite_time = *it->problem.time;
         return 1;
     }
     return 0;
 }
 
+/* Evaluate slopes and algebraic residuals, or solve the latter; 1 (recoverable) where that cannot be done. */
+static int evaluate_slopes(integrator *it, double t, handle y, handle yp)
+{
+    load(it, t, y, yp);
+    return it->algebra.count ? algebra_solve(it) : integrator_evaluate_slopes(it);
+}
+
 static int cvode_slopes(double t, handle y, handle yp, void *data)
 {
     integrator *it = data;
-    if (evaluate_slopes(it, t, y))
+    if (evaluate_slopes(it, t, y, NULL))
         return 1;
     memcpy(it->call.N_VGetArrayPointer(yp), it->problem.slope, (size_t)it->size * sizeof(double));
     return 0;
@@ -80,34 +97,50 @@ static int cvode_slopes(double t, handle y, handle yp, void *data)
 static int ida_residual(double t, handle y, handle yp, handle residual, void *data)
 {
     integrator *it = data;
-    if (evaluate_slopes(it, t, y))
+    const dae_problem *p = &it->problem;
+    if (evaluate_slopes(it, t, y, yp))
         return 1;
     double *r = it->call.N_VGetArrayPointer(residual);
     const double *slope = it->call.N_VGetArrayPointer(yp);
-    for (int i = 0; i < it->problem.differential; i++)
-        r[i] = it->problem.slope[i] - slope[i];
-    for (int i = it->problem.differential; i < it->size; i++)
-        r[i] = it->problem.slope[i];
+    for (int k = 0; k < it->full; k++) {
+        int row = p->row_of[k];
+        if (row >= 0)
+            r[row] = k < p->differential ? p->slope[k] - slope[k] : p->slope[k];
+    }
     return 0;
 }
 
-static int evaluate_jacobian(integrator *it, double t, handle y)
+int integrator_evaluate_jacobian(integrator *it)
 {
-    load(it, t, y);
     it->problem.evaluate(it->problem.jacobian);
     it->counts.jacobians++;
     return first_not_finite(it->problem.entries, it->problem.entry_count) >= 0;
 }
 
-/* matrix = scale * Jacobian + shift on the diagonal of the differential states */
+static int evaluate_jacobian(integrator *it, double t, handle y, handle yp)
+{
+    load(it, t, y, yp);
+    if (!it->algebra.count)
+        return integrator_evaluate_jacobian(it);
+    return algebra_solve(it) || integrator_evaluate_jacobian(it) || algebra_factor(it);
+}
+
+/* matrix = scale * Jacobian + shift on the diagonal of the differential states; a derivative changes by -shift with its state */
 static void fill_matrix(integrator *it, double scale, double shift)
 {
     const dae_problem *p = &it->problem;
-    memset(it->matrix, 0, (size_t)p->column_start[it->size] * sizeof(double));
-    for (int k = 0; k < p->entry_count; k++)
-        it->matrix[p->entry_place[k]] = scale * p->entries[k];
+    memset(it->matrix, 0, (size_t)p->column_start[p->matrix_size] * sizeof(double));
+    if (p->rate_of)
+        for (int k = 0; k < p->entry_count; k++) {
+            if (p->entry_place[k] >= 0)
+                it->matrix[p->entry_place[k]] += scale * p->entries[k] * (p->entry_rate[k] ? -shift : 1.0);
+        }
+    else
+        for (int k = 0; k < p->entry_count; k++)
+            it->matrix[p->entry_place[k]] = scale * p->entries[k];
     for (int i = 0; i < p->differential; i++)
-        it->matrix[p->diagonal_place[i]] += shift;
+        if (p->diagonal_place[i] >= 0)
+            it->matrix[p->diagonal_place[i]] += shift;
 }
 
 static int cvode_matrix(double t, handle y, handle f, handle matrix, int keep, int *fresh, double gamma, void *data, handle a, handle b,
@@ -115,7 +148,7 @@ static int cvode_matrix(double t, handle y, handle f, handle matrix, int keep, i
 {
     integrator *it = data;
     (void)f; (void)matrix; (void)a; (void)b; (void)c;
-    if (!keep && evaluate_jacobian(it, t, y))
+    if (!keep && evaluate_jacobian(it, t, y, NULL))
         return 1;
     *fresh = !keep;
     fill_matrix(it, -gamma, 1.0);
@@ -125,17 +158,19 @@ static int cvode_matrix(double t, handle y, handle f, handle matrix, int keep, i
 static int ida_matrix(double t, double c_j, handle y, handle yp, handle r, handle matrix, void *data, handle a, handle b, handle c)
 {
     integrator *it = data;
-    (void)yp; (void)r; (void)matrix; (void)a; (void)b; (void)c;
-    if (evaluate_jacobian(it, t, y))
+    (void)r; (void)matrix; (void)a; (void)b; (void)c;
+    if (evaluate_jacobian(it, t, y, yp))
         return 1;
     fill_matrix(it, 1.0, -c_j);
     return 0;
 }
 
-static int evaluate_guards(integrator *it, double t, handle y, double *guard)
+static int evaluate_guards(integrator *it, double t, handle y, handle yp, double *guard)
 {
     const dae_problem *p = &it->problem;
-    load(it, t, y);
+    load(it, t, y, yp);
+    if (it->algebra.count && algebra_solve(it))
+        return -1;
     p->evaluate(p->guards);
     for (int i = 0; i < p->guard_count; i++) {
         guard[i] = p->watched[i] ? p->guard[i] + p->offset[i] : 1.0;
@@ -150,13 +185,12 @@ static int evaluate_guards(integrator *it, double t, handle y, double *guard)
 
 static int cvode_guards(double t, handle y, double *guard, void *data)
 {
-    return evaluate_guards(data, t, y, guard);
+    return evaluate_guards(data, t, y, NULL, guard);
 }
 
 static int ida_guards(double t, handle y, handle yp, double *guard, void *data)
 {
-    (void)yp;
-    return evaluate_guards(data, t, y, guard);
+    return evaluate_guards(data, t, y, yp, guard);
 }
 
 /* -- the linear solver: SUNDIALS' band solver with its work done by our factors ----------------------------------------- */
@@ -183,11 +217,13 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
 {
     integrator *it = owner(solver);
     (void)matrix; (void)tolerance;
-    double *target = it->call.N_VGetArrayPointer(x);
-    const double *source = it->call.N_VGetArrayPointer(b);
-    if (target != source)
-        memcpy(target, source, (size_t)it->size * sizeof(double));
-    return lu_solve(&it->lu, target);
+    size_t bytes = (size_t)it->size * sizeof(double);
+    memcpy(it->right, it->call.N_VGetArrayPointer(b), bytes);
+    /* CVODE's iterations keep 0 = g solved, so the right side of its rows is zero */
+    memset(it->right + it->size, 0, (size_t)(it->problem.matrix_size - it->size) * sizeof(double));
+    int flag = lu_solve(&it->lu, it->right);
+    memcpy(it->call.N_VGetArrayPointer(x), it->right, bytes);
+    return flag;
 }
 
 static int solver_flag(handle solver)
@@ -236,19 +272,41 @@ static int make_solver(integrator *it)
     return 0;
 }
 
+/* Take the solver's unknowns, and the derivatives that are known, from the problem's state. */
+static void take_state(integrator *it)
+{
+    const dae_problem *p = &it->problem;
+    double *y = it->call.N_VGetArrayPointer(it->y), *yp = it->call.N_VGetArrayPointer(it->yp);
+    memset(yp, 0, (size_t)it->size * sizeof(double));
+    if (!p->rate_of) {
+        memcpy(y, p->state, (size_t)it->size * sizeof(double));
+        algebra_restart(it);
+        return;
+    }
+    for (int k = 0; k < it->full; k++) {
+        if (p->rate_of[k] >= 0)
+            yp[p->rate_of[k]] = p->state[k];
+        else
+            y[p->place_of[k]] = p->state[k];
+    }
+}
+
 /* -- life -------------------------------------------------------------------------------------------------------------- */
 
-int integrator_open(integrator *it, const int *order, double rtol, const double *atol)
+int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol)
 {
     sundials_table *s = &it->call;
     const dae_problem *p = &it->problem;
     int flag;
-    it->size = p->differential + p->algebraic;
+    it->full = p->differential + p->algebraic;
+    it->size = p->unknowns;
     it->not_finite = it->bad_guard = -1;
-    if (lu_init(&it->lu, it->size, p->column_start, p->row, order))
+    if (lu_init(&it->lu, p->matrix_size, p->column_start, p->row, order) ||
+        algebra_init(&it->algebra, p->rate_of ? 0 : p->algebraic, p->differential, algebra_order))
         return OUT_OF_MEMORY;
-    it->matrix = malloc((size_t)p->column_start[it->size] * sizeof(double));
-    if (!it->matrix || s->SUNContext_Create(0, &it->context))
+    it->matrix = malloc((size_t)p->column_start[p->matrix_size] * sizeof(double));
+    it->right = malloc((size_t)p->matrix_size * sizeof(double));
+    if (!it->matrix || !it->right || s->SUNContext_Create(0, &it->context))
         return OUT_OF_MEMORY;
     s->SUNContext_ClearErrHandlers(it->context);
     it->y = s->N_VNew_Serial(it->size, it->context);
@@ -259,11 +317,10 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     if (!it->y || !it->yp || !it->tolerance || !it->spare || !it->weight)
         return OUT_OF_MEMORY;
     memcpy(s->N_VGetArrayPointer(it->tolerance), atol, (size_t)it->size * sizeof(double));
-    memcpy(s->N_VGetArrayPointer(it->y), p->state, (size_t)it->size * sizeof(double));
-    memset(s->N_VGetArrayPointer(it->yp), 0, (size_t)it->size * sizeof(double));
+    take_state(it);
     if ((flag = make_solver(it)))
         return flag;
-    if (p->algebraic) {
+    if (p->rate_of) {
         it->memory = s->IDACreate(it->context);
         if (!it->memory)
             return OUT_OF_MEMORY;
@@ -295,7 +352,7 @@ void integrator_close(integrator *it)
 {
     sundials_table *s = &it->call;
     if (it->memory) {
-        if (it->problem.algebraic)
+        if (it->problem.rate_of)
             s->IDAFree(&it->memory);
         else
             s->CVodeFree(&it->memory);
@@ -313,9 +370,11 @@ void integrator_close(integrator *it)
     if (it->weight) s->N_VDestroy(it->weight);
     if (it->context) s->SUNContext_Free(&it->context);
     free(it->matrix);
+    free(it->right);
     lu_free(&it->lu);
+    algebra_free(&it->algebra);
     it->memory = it->solver = it->matrix_stub = it->y = it->yp = it->tolerance = it->spare = it->weight = it->context = NULL;
-    it->matrix = NULL;
+    it->matrix = it->right = NULL;
 }
 
 /* SUNDIALS counts from each restart; the counts of the whole run are kept here. */
@@ -323,7 +382,7 @@ static void collect(integrator *it)
 {
     sundials_table *s = &it->call;
     long steps = 0, iterations = 0, failures = 0;
-    if (it->problem.algebraic) {
+    if (it->problem.rate_of) {
         s->IDAGetNumSteps(it->memory, &steps);
         s->IDAGetNumNonlinSolvIters(it->memory, &iterations);
         s->IDAGetNumErrTestFails(it->memory, &failures);
@@ -340,20 +399,17 @@ static void collect(integrator *it)
 int integrator_restart(integrator *it, double t, double stop, int *direction)
 {
     sundials_table *s = &it->call;
-    size_t bytes = (size_t)it->size * sizeof(double);
     int flag;
     collect(it);
     it->before = it->counts;
     it->counts.restarts++;
     it->before.restarts = it->counts.restarts;
     it->not_finite = it->bad_guard = -1;
-    memcpy(s->N_VGetArrayPointer(it->y), it->problem.state, bytes);
-    if (it->problem.algebraic) {
-        if (evaluate_slopes(it, t, it->y))
+    take_state(it);
+    if (it->problem.rate_of) {
+        if (evaluate_slopes(it, t, it->y, it->yp))
             return FAILED_MODEL;
-        double *yp = s->N_VGetArrayPointer(it->yp);
-        memset(yp, 0, bytes);
-        memcpy(yp, it->problem.slope, (size_t)it->problem.differential * sizeof(double));
+        memcpy(s->N_VGetArrayPointer(it->yp), it->problem.slope, (size_t)it->problem.differential * sizeof(double));
         flag = s->IDAReInit(it->memory, t, it->y, it->yp) || s->IDASetStopTime(it->memory, stop) ||
                (it->problem.guards && s->IDASetRootDirection(it->memory, direction));
     } else {
@@ -366,9 +422,11 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
 /* Why a step failed at time t, in one language for both solvers. */
 static int failure(const integrator *it, int flag, double t)
 {
-    int implicit = it->problem.algebraic > 0;
+    int implicit = it->problem.rate_of != NULL;
     if (it->bad_guard >= 0)
         return FAILED_GUARD;
+    if (it->algebra.stuck >= 0 && it->algebra.stuck_time >= t && !(it->not_finite >= 0 && it->not_finite_time >= t))
+        return FAILED_ALGEBRA;
     /* what was not finite lies on the step that failed, not on one that was repeated and passed */
     if (it->not_finite >= 0 && it->not_finite_time >= t)
         return FAILED_MODEL;
@@ -389,11 +447,16 @@ static int fill_outputs(integrator *it, double t, int ends, const double *times,
 {
     sundials_table *s = &it->call;
     while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
-        int flag = it->problem.algebraic ? s->IDAGetDky(it->memory, times[*done], 0, it->spare)
-                                         : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
+        int implicit = it->problem.rate_of != NULL;
+        int flag = implicit ? s->IDAGetDky(it->memory, times[*done], 0, it->spare) : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
+        if (!flag && implicit)
+            flag = s->IDAGetDky(it->memory, times[*done], 1, it->weight);
         if (flag)
-            return flag;
-        memcpy(outputs + (size_t)*done * it->size, s->N_VGetArrayPointer(it->spare), (size_t)it->size * sizeof(double));
+            return FAILED_OTHER;
+        load(it, times[*done], it->spare, it->weight);
+        if (it->algebra.count && algebra_solve(it))
+            return FAILED_ALGEBRA;
+        memcpy(outputs + (size_t)*done * it->full, it->problem.state, (size_t)it->full * sizeof(double));
         ++*done;
     }
     return 0;
@@ -403,7 +466,7 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
                    int most_steps)
 {
     sundials_table *s = &it->call;
-    int implicit = it->problem.algebraic > 0, result = WANTS_PAUSE, stalled = 0;
+    int implicit = it->problem.rate_of != NULL, result = WANTS_PAUSE, stalled = 0, flag_of_outputs;
     for (int step = 0; step < most_steps && result == WANTS_PAUSE; step++) {
         double before = *t;
         int flag = implicit ? s->IDASolve(it->memory, stop, t, it->y, it->yp, ONE_STEP) : s->CVode(it->memory, stop, it->y, t, ONE_STEP);
@@ -416,20 +479,24 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
             result = FOUND_EVENT;
         else if (flag == TSTOP_RETURN)
             result = REACHED_END;
-        if (result >= 0 && fill_outputs(it, *t, result != WANTS_PAUSE, times, count, done, outputs))
-            result = FAILED_OTHER;
+        if (result >= 0)
+            algebra_accept(it);
+        if (result >= 0 && (flag_of_outputs = fill_outputs(it, *t, result != WANTS_PAUSE, times, count, done, outputs)))
+            result = flag_of_outputs;
         if (result == FOUND_EVENT && (implicit ? s->IDAGetRootInfo(it->memory, roots) : s->CVodeGetRootInfo(it->memory, roots)))
             result = FAILED_OTHER;
     }
     collect(it);
-    load(it, *t, it->y);
+    load(it, *t, it->y, it->yp);
+    if (it->algebra.count && algebra_solve(it) && result >= 0)
+        result = FAILED_ALGEBRA;
     return result;
 }
 
 int integrator_errors(integrator *it, double *errors)
 {
     sundials_table *s = &it->call;
-    int implicit = it->problem.algebraic > 0;
+    int implicit = it->problem.rate_of != NULL;
     int flag = implicit ? s->IDAGetEstLocalErrors(it->memory, it->spare) : s->CVodeGetEstLocalErrors(it->memory, it->spare);
     if (!flag)
         flag = implicit ? s->IDAGetErrWeights(it->memory, it->weight) : s->CVodeGetErrWeights(it->memory, it->weight);
@@ -444,7 +511,7 @@ int integrator_errors(integrator *it, double *errors)
 double integrator_step(integrator *it)
 {
     double step = 0.0;
-    if (it->problem.algebraic)
+    if (it->problem.rate_of)
         it->call.IDAGetCurrentStep(it->memory, &step);
     else
         it->call.CVodeGetCurrentStep(it->memory, &step);

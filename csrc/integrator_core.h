@@ -1,4 +1,9 @@
-/* Drives CVODE (x' = f) or IDA (x' = f, 0 = g) over one smooth segment without leaving C.
+/* Drives CVODE or IDA over one smooth segment without leaving C.
+ *
+ * x' = f(t, x, z), 0 = g(t, x, z) goes to CVODE with x alone: z is solved from g by Newton's method wherever f is wanted, and the
+ * iteration matrix is factored with g in it, so that it stays sparse. Then errors are those of an ordinary differential equation.
+ * IDA takes implicit systems x' = v, 0 = g(t, x, v, z) whose g does not determine v: it gets g alone, with v the derivative
+ * that it forms itself.
  *
  * SUNDIALS is not linked: its functions come as addresses from the shared libraries of the scikit-sundae wheel. The model
  * comes as CasADi function buffers: arguments and results stay at fixed places in memory, an evaluation is one call.
@@ -6,6 +11,7 @@
 #ifndef INTEGRATOR_CORE_H
 #define INTEGRATOR_CORE_H
 
+#include "integrator_algebra.h"
 #include "integrator_lu.h"
 
 typedef void *handle; /* N_Vector, SUNMatrix, SUNLinearSolver, SUNContext and solver memory are all opaque here */
@@ -96,10 +102,16 @@ typedef struct {
     double *slope, *entries, *guard; /* where they write their results */
     const int *watched;        /* whether each guard counts */
     const double *offset;      /* what is added to each guard */
-    int differential, algebraic, guard_count;
+    int differential, algebraic, guard_count; /* algebraic variables of the problem, derivatives among them */
+    int unknowns;              /* of the solver: of CVODE the states, of IDA all but the derivatives */
+    int matrix_size;           /* of the iteration matrix */
+    const int *rate_of;        /* the state that each entry of `state` is the derivative of, or -1; NULL where CVODE is used */
+    const int *place_of;       /* place among the unknowns of each other entry */
+    const int *row_of;         /* solver row of each slope or residual; -1 for x' = v, which the method itself fulfills */
+    const int *entry_rate;     /* whether each Jacobian entry is one by a derivative */
     const int *column_start, *row;  /* pattern of the iteration matrix, diagonal included */
-    const int *entry_place;    /* place in the pattern of each Jacobian entry */
-    const int *diagonal_place; /* place in the pattern of each differential state's diagonal */
+    const int *entry_place;    /* place in the pattern of each Jacobian entry; -1 for one that is not needed */
+    const int *diagonal_place; /* place in the pattern of each differential state's diagonal; -1 where x' = v */
     int entry_count;
 } dae_problem;
 
@@ -107,14 +119,15 @@ typedef struct {
     long steps, evaluations, jacobians, iterations, error_failures, restarts;
 } integration_counts;
 
-typedef struct {
+typedef struct integrator_tag {
     sundials_table call;
     dae_problem problem;
-    lu_factors lu;
-    double *matrix;
+    lu_factors lu; /* of the iteration matrix */
+    algebra_solver algebra;
+    double *matrix, *right; /* the iteration matrix and a right side for it */
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
-    int size, not_finite, bad_guard;
+    int full, size, not_finite, bad_guard; /* full: of the problem's state; size: of the solver's vectors */
     double not_finite_time;
     integration_counts counts, before;
 } integrator;
@@ -129,11 +142,15 @@ enum {
     FAILED_MODEL = -4,       /* a slope or residual is not finite */
     FAILED_GUARD = -5,       /* a guard is not finite */
     FAILED_STALLED = -6,     /* time stands still */
-    FAILED_OTHER = -7
+    FAILED_OTHER = -7,
+    FAILED_ALGEBRA = -8      /* the algebraic equations found no solution */
 };
 
-/* The problem must be filled in; 0 or a negative flag. */
-int integrator_open(integrator *it, const int *order, double rtol, const double *atol);
+/* Evaluate slopes, or the Jacobian, at the problem's time and state; 1 where one is not finite. */
+int integrator_evaluate_slopes(integrator *it);
+int integrator_evaluate_jacobian(integrator *it);
+/* The problem must be filled in, and the pattern and tolerances of its algebra; 0 or a negative flag. */
+int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol);
 void integrator_close(integrator *it);
 /* Start or restart at t with states in problem.state; 0 or a FAILED code. */
 int integrator_restart(integrator *it, double t, double stop, int *direction);

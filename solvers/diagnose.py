@@ -9,10 +9,12 @@ import casadi as ca
 import numpy as np
 
 from solvers.errors import FlowsheetError
-from solvers.lower import classify, lower, read_model
+from solvers.frame import classify, read_model
+from solvers.implicit import start_problem
+from solvers.lower import lower
 from solvers.misfit import listed, misfit_error
 from solvers.schedule import make_schedule
-from solvers.start import StartProblem, read_values
+from solvers.start import read_values
 from solvers.structure import dulmage_mendelsohn
 from solvers.system import DaeSystem
 
@@ -117,7 +119,7 @@ def _examine_start(system: DaeSystem) -> list[str]:
     values = read_values(system, list(schedule.profiles))
     schedule.apply(float(system.time.first), values.u, np.zeros(len(values.u)), everything=True)
     t = float(system.time.first)
-    x, z = StartProblem(system, at_start=True).solve(t, values.x, values.z, values.u, values)
+    x, z = start_problem(system, at_start=True).solve(t, values.x, values.z, values.u, values)
     remarks = []
     for group, found in ((system.states, x), (system.algebraics, z)):
         for slot, value in zip(group, found, strict=True):

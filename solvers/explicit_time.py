@@ -74,7 +74,9 @@ def _agreement(reading: Reading, side: Callable[[list[int]], ca.SX], symbols: ca
             left, right, other_left, other_right = np.asarray(function(point)).T
             magnitude = np.abs(left) + np.abs(right) + np.abs(other_left) + np.abs(other_right)
             with np.errstate(invalid="ignore"):
-                apart = np.abs((left - right) - (other_left - other_right)) > _ROUND_OFF * magnitude
+                # Pyomo may have exchanged the sides
+                residual, other = left - right, other_left - other_right
+                apart = np.minimum(np.abs(residual - other), np.abs(residual + other)) > _ROUND_OFF * magnitude
             compared |= mine & np.isfinite(magnitude)
             refuted |= mine & np.isfinite(magnitude) & apart
     if not compared.all():

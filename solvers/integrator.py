@@ -1,18 +1,20 @@
-"""The seam between a lowered system and what integrates it: CVODE for ``x' = f``, IDA where algebraic variables remain.
+"""The seam between a lowered system and what integrates it: CVODE, and IDA for implicit systems that hide constraints on states.
 
 The methods are the variable-order BDF of Hindmarsh et al. 2005 (ACM TOMS 31:363), taken from the SUNDIALS libraries in
 the scikit-sundae wheel and driven from C (``csrc/integrator_core.c``), with CasADi functions called in place and a
-sparse LU of our own. Outputs are interpolated by the method's own polynomial and never stop it; guards are watched on
+sparse LU of our own. CVODE gets the states alone; algebraic variables are solved wherever their values are wanted
+(``csrc/integrator_algebra.c``). Outputs are interpolated by the method's own polynomial and never stop it; guards are watched on
 every internal step.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
+from typing import NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -148,20 +150,116 @@ class SegmentFunctions:
         return self._function("guards", self.system.guards)
 
     @cached_property
-    def pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Pattern of the iteration matrix: column starts, rows, places of Jacobian entries and of the diagonal, order of elimination."""
+    def layout(self) -> Layout:
+        """Where the unknowns of the solver and its iteration matrix come from."""
         sparsity = self.jacobian.sparsity_out(0)
-        size, states = sparsity.size1(), self.state_count
-        full = sparsity + ca.Sparsity.diag(size)
-        starts, rows = np.array(full.colind(), dtype=np.intc), np.array(full.row(), dtype=np.intc)
-        place = {(row, column): k for k, (row, column) in enumerate(zip(*full.get_triplet(), strict=True))}
-        entries = np.array([place[entry] for entry in zip(*sparsity.get_triplet(), strict=True)], dtype=np.intc)
-        diagonal = np.array([place[i, i] for i in range(states)], dtype=np.intc)
-        return starts, rows, entries, diagonal, _elimination_order(size, starts, rows)
+        if self.system.singular:
+            return _implicit_layout(sparsity, self.state_count, self.system)
+        return _explicit_layout(sparsity, self.state_count)
 
 
-def _elimination_order(size: int, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False, slots=True)
+class Layout:
+    """Pattern of the iteration matrix, and how the solver's unknowns stand in ``y = (x, z)``.
+
+    CVODE's unknowns are the states; its iteration matrix holds the algebraic equations too. IDA's are all but the derivatives among
+    z, which it forms from its states.
+    """
+
+    column_start: np.ndarray
+    row: np.ndarray
+    entry_place: np.ndarray
+    """Place in the pattern of each Jacobian entry; -1 for one of ``x' = v`` where IDA is used."""
+    diagonal_place: np.ndarray
+    """Place in the pattern of each state's diagonal; -1 where IDA is used and ``x' = v``."""
+    order: np.ndarray
+    """Order of elimination."""
+    unknowns: np.ndarray
+    """Position in y of each unknown."""
+    implicit: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
+    """For IDA: state of each entry of y that is a derivative, place of each other, solver row of each slope, entries by derivatives."""
+    algebra: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
+    """For CVODE: column starts, rows, Jacobian entries and order of elimination of the algebraic equations by their variables."""
+
+
+def _explicit_layout(jacobian: ca.Sparsity, states: int) -> Layout:
+    """Return the layout for a Jacobian (x', residual) by (x, z) where CVODE integrates x."""
+    size = jacobian.size1()
+    rows, columns = jacobian.get_triplet()
+    pattern, entries = _pattern(rows, columns, size, range(states))
+    return Layout(
+        column_start=pattern.starts,
+        row=pattern.rows,
+        entry_place=entries,
+        diagonal_place=np.array([pattern.place[state, state] for state in range(states)], dtype=np.intc),
+        order=_elimination_order(pattern.starts, pattern.rows),
+        unknowns=np.arange(states),
+        implicit=None,
+        algebra=_algebra_layout(jacobian, states) if size > states else None,
+    )
+
+
+def _algebra_layout(jacobian: ca.Sparsity, states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rows, columns = (np.array(part, dtype=int) for part in jacobian.get_triplet())
+    entries = np.flatnonzero((rows >= states) & (columns >= states))
+    size = jacobian.size1() - states
+    starts = np.searchsorted(columns[entries], np.arange(states, states + size + 1)).astype(np.intc)
+    inner_rows = (rows[entries] - states).astype(np.intc)
+    return starts, inner_rows, entries.astype(np.intc), _elimination_order(starts, inner_rows)
+
+
+def _implicit_layout(jacobian: ca.Sparsity, states: int, system: DaeSystem) -> Layout:
+    """Return the layout for a Jacobian (x', residual) by (x, z) where IDA integrates all but the derivatives among z."""
+    full = jacobian.size1()
+    rate_of = np.full(full, -1, dtype=np.intc)
+    rate_of[[states + place for place in system.implicit]] = system.implicit_states
+    unknowns = np.flatnonzero(rate_of < 0)
+    place_of = np.full(full, -1, dtype=np.intc)
+    place_of[unknowns] = np.arange(len(unknowns))
+    row_of = np.arange(full, dtype=np.intc)
+    row_of[list(system.implicit_states)] = -1
+    # residuals take the rows that states with x' = v and algebraic variables leave
+    row_of[states:] = [*system.implicit_states, *range(states, len(unknowns))]
+    rows, columns = (np.array(part, dtype=int) for part in jacobian.get_triplet())
+    is_rate = rate_of[columns] >= 0
+    target_columns = np.where(is_rate, rate_of[columns], place_of[columns])
+    explicit = [state for state in range(states) if row_of[state] == state]
+    pattern, entries = _pattern(row_of[rows].tolist(), target_columns.tolist(), len(unknowns), explicit)
+    diagonal = np.full(states, -1, dtype=np.intc)
+    diagonal[explicit] = [pattern.place[state, state] for state in explicit]
+    return Layout(
+        column_start=pattern.starts,
+        row=pattern.rows,
+        entry_place=entries,
+        diagonal_place=diagonal,
+        order=_elimination_order(pattern.starts, pattern.rows),
+        unknowns=unknowns,
+        implicit=(rate_of, place_of, row_of, is_rate.astype(np.intc)),
+        algebra=None,
+    )
+
+
+class _Pattern(NamedTuple):
+    """Compressed columns, and the place of each (row, column) in them."""
+
+    starts: np.ndarray
+    rows: np.ndarray
+    place: dict[tuple[int, int], int]
+
+
+def _pattern(rows: Sequence[int], columns: Sequence[int], size: int, diagonal: Iterable[int]) -> tuple[_Pattern, np.ndarray]:
+    """Return the pattern of a matrix of entries (rows below 0 are none) and a diagonal, and the place of each entry."""
+    entries = list(zip(rows, columns, strict=True))
+    wanted = [entry for entry in entries if entry[0] >= 0] + [(place, place) for place in diagonal]
+    sparsity = ca.Sparsity.triplet(size, size, [row for row, _ in wanted], [column for _, column in wanted])
+    place = {entry: k for k, entry in enumerate(zip(*sparsity.get_triplet(), strict=True))}
+    pattern = _Pattern(np.array(sparsity.colind(), dtype=np.intc), np.array(sparsity.row(), dtype=np.intc), place)
+    return pattern, np.array([place.get(entry, -1) for entry in entries], dtype=np.intc)
+
+
+def _elimination_order(starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the order of columns with the lesser fill of COLAMD and minimum degree on A'+A."""
+    size = len(starts) - 1
     columns = np.repeat(np.arange(size), np.diff(starts))
     values = np.where(rows == columns, 4.0 * size, 1.0 + 0.1 * np.cos(np.arange(len(rows))))
     matrix = csc_matrix((values, rows, starts), shape=(size, size))
@@ -175,13 +273,13 @@ class SegmentIntegrator:
 
     def __init__(self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> None:
         size = functions.state_count + len(functions.system.algebraics)
-        starts, rows, entries, diagonal, order = functions.pattern
+        layout = functions.layout
         self.functions = functions
         self._time = np.array([float(t)])
         self.y = np.array(y, dtype=float)
         self._constants = np.zeros(functions.constant_count)
         self._slope = np.zeros(size)
-        self._entries = np.zeros(len(entries))
+        self._entries = np.zeros(len(layout.entry_place))
         self._guard = np.zeros(functions.system.guards.shape[0])
         self.watched = np.ones(len(self._guard), dtype=np.intc)
         """Whether each guard counts; to be set before a restart, like ``offset``."""
@@ -204,13 +302,15 @@ class SegmentIntegrator:
             self.watched,
             self.offset,
             len(functions.system.algebraics),
-            starts,
-            rows,
-            entries,
-            diagonal,
-            order,
+            layout.column_start,
+            layout.row,
+            layout.entry_place,
+            layout.diagonal_place,
+            layout.order,
             rtol,
-            np.ascontiguousarray(atol, dtype=float),
+            np.ascontiguousarray(atol[layout.unknowns], dtype=float),
+            layout.implicit,
+            None if layout.algebra is None else (*layout.algebra, np.ascontiguousarray(atol[functions.state_count :], dtype=float)),
         )
 
     def _buffer(self, function: ca.Function, result: np.ndarray) -> ca.FunctionBuffer:
@@ -253,13 +353,23 @@ class SegmentIntegrator:
         return float(self._driver.step)
 
     def errors(self) -> np.ndarray | None:
-        """Return the last estimated local errors in units of the tolerance, or None."""
-        return self._driver.errors()
+        """Return the last estimated local errors of y in units of the tolerance, or None; zero for what is no unknown."""
+        found = self._driver.errors()
+        if found is None:
+            return None
+        errors = np.zeros(len(self.y))
+        errors[self.functions.layout.unknowns] = found
+        return errors
 
     @property
     def bad_guard(self) -> int | None:
         """Position of a guard that was not finite, or None."""
         return None if self._driver.bad_guard is None else self._driver.bad_guard[0]
+
+    @property
+    def stuck(self) -> tuple[int, float] | None:
+        """Position and time of the worst algebraic equation where no solution was found, or None."""
+        return self._driver.stuck
 
     @property
     def not_finite(self) -> tuple[int, float] | None:

@@ -52,6 +52,8 @@ class Slot:
     start: Any
     node: int
     time: TimeSet
+    label: str = ""
+    """A name of its own, where the scalar is a combination of others."""
 
     @property
     def component(self) -> Any:
@@ -66,7 +68,7 @@ class Slot:
     @property
     def name(self) -> str:
         """The Pyomo name without time."""
-        return self.time.name(self.data)
+        return self.label or self.time.name(self.data)
 
     def over_time(self) -> list[Any]:
         """Return the scalar at all points of the time set."""

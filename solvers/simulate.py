@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from solvers.errors import NumericsError, UsageError
+from solvers.implicit import start_problem
 from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
 from solvers.schedule import Schedule, make_schedule
-from solvers.start import StartProblem, Values, read_values
+from solvers.start import Values, read_values
 from solvers.system import DaeSystem, LoweredEvent
 from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 from solvers.watch import Watch, WatchFunctions
@@ -137,7 +138,7 @@ class _Run:
         self.began = clock.perf_counter()
         ramped = self.schedule.ramped
         self.functions: SegmentFunctions = system.made(("segment", ramped), lambda: SegmentFunctions(system, ramped))
-        self.algebra: StartProblem = system.made("algebra", lambda: StartProblem(system, at_start=False))
+        self.algebra = system.made("algebra", lambda: start_problem(system, at_start=False))
         nominals = np.concatenate([system.nominals, system.algebraic_nominals])
         self.watch = Watch(system.made("watch", lambda: WatchFunctions(system)), (self.rtol, self.atol * nominals))
         self.fired_now: set[int] = set()
@@ -168,7 +169,7 @@ class _Run:
 
     def _begin(self) -> None:
         self.schedule.apply(self.t, self.u, self.slopes, everything=True)
-        start: StartProblem = self.system.made("start", lambda: StartProblem(self.system, at_start=True))
+        start = self.system.made("start", lambda: start_problem(self.system, at_start=True))
         self.x, self.z = start.solve(self.t, self.x, self.z, self.u, self.values)
         self._happen(self._due(self.t), np.zeros(len(self.system.events), dtype=int))
 
@@ -424,6 +425,14 @@ class _Run:
                 (names[place],),
                 "a division by zero, or the logarithm or root of a negative number: bound the variable or start elsewhere",
             )
+        if outcome is Outcome.FAILED_ALGEBRA and driver.stuck is not None:
+            place, t = driver.stuck
+            equation = self.system.equation_names[place]
+            return self._failed(
+                f"the algebraic equations found no solution after t = {self.t:.9g} (tried up to t = {t:.9g}); worst: {equation}",
+                (equation, *(slot.name for slot in self.system.algebraics[:5])),
+                "the solution may end there (two roots that meet, a variable that leaves its range); look at the last values",
+            )
         errors = driver.errors()
         worst = names[int(np.argmax(errors))] if errors is not None and np.isfinite(errors).all() else names[0]
         return self._failed(
@@ -441,4 +450,5 @@ _REASONS = {
     Outcome.FAILED_GUARD: "a guard is not finite",
     Outcome.FAILED_STALLED: "the steps became so small that time stands still",
     Outcome.FAILED_OTHER: "SUNDIALS gave up",
+    Outcome.FAILED_ALGEBRA: "the algebraic equations found no solution",
 }

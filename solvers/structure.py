@@ -6,10 +6,17 @@ CasADi's ``Sparsity.btf``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 import casadi as ca
 import numpy as np
+
+LARGEST_DENSE = 1500
+"""Largest matrix whose rank is found by singular values."""
+RANK_TOLERANCE = 1e-11
+"""Singular values below this share of the largest count as zero, rows and columns being scaled before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +63,66 @@ class Plan:
     """Unknowns of each algebraic loop (a block of more than one equation, or one that is not linear in its unknown)."""
 
 
-def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX) -> Plan:
-    """Order a structurally regular system and assign every unknown that an equation gives outright.
+def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX, derivatives: frozenset[int] = frozenset()) -> Plan:
+    """Order a square system and assign every unknown that an equation gives outright.
+
+    Where the equations do not determine derivatives (structurally, or because their matrix is singular), these derivatives
+    and their equations stay as they are: the system is implicit there.
 
     Parameters
     ----------
     left, right : (n, 1) sides of the equations.
     unknowns : (n, 1) symbols.
+    derivatives : positions of the unknowns that are derivatives of states.
     """
     residual = left - right
-    incidence = ca.jacobian_sparsity(residual, unknowns)
-    _, row_order, column_order, row_block, column_block, *_ = incidence.btf()
     jacobian = ca.jacobian(residual, unknowns)
-    steps: list[tuple[int, int, ca.SX]] = []
-    torn: list[int] = []
-    torn_equations: list[int] = []
-    loops: list[tuple[int, ...]] = []
+    incidence = jacobian.sparsity()
     affine = _AffineParts(left, right, residual, unknowns, jacobian)
-    # the block form is lower triangular: the first block stands on nothing but known quantities
-    for block in range(len(row_block) - 1):
-        equations = row_order[row_block[block] : row_block[block + 1]]
-        variables = column_order[column_block[block] : column_block[block + 1]]
+    parts = dulmage_mendelsohn(incidence)
+    implicit_equations = sorted({*parts.surplus_equations, *parts.short_equations})
+    implicit_variables = sorted({*parts.surplus_variables, *parts.short_variables})
+    steps, torn, torn_equations = _tear(affine, implicit_equations, implicit_variables, derivatives)
+    loops = [tuple(implicit_variables)] if implicit_variables else []
+    for equations, variables in _blocks(incidence, implicit_equations, implicit_variables):
         if len(equations) == 1:
             expression = affine.solved(equations[0], variables[0])
             if expression is not None:
                 steps.append((variables[0], equations[0], expression))
                 continue
         loops.append(tuple(variables))
-        assigned, left_variables, left_equations = _tear(affine, list(equations), list(variables))
+        kept = derivatives if derivatives.intersection(variables) and affine.is_singular(equations, variables) else frozenset()
+        assigned, left_variables, left_equations = _tear(affine, equations, variables, kept)
         torn += left_variables
         torn_equations += left_equations
         steps += assigned
+    if implicit_variables:
+        steps = _in_order(steps, incidence)
     return Plan(tuple(steps), tuple(torn), tuple(torn_equations), tuple(loops))
+
+
+def _blocks(incidence: ca.Sparsity, without_rows: list[int], without_columns: list[int]) -> Iterator[tuple[list[int], list[int]]]:
+    """Give the diagonal blocks (rows, columns) of what is left of an incidence, each standing on those before it only."""
+    rows = sorted(set(range(incidence.size1())) - set(without_rows))
+    columns = sorted(set(range(incidence.size2())) - set(without_columns))
+    square = incidence.sub(rows, columns)[0] if without_rows else incidence
+    _, row_order, column_order, row_block, column_block, *_ = square.btf()
+    # the block form is lower triangular: the first block stands on nothing but known quantities
+    for block in range(len(row_block) - 1):
+        equations = row_order[row_block[block] : row_block[block + 1]]
+        variables = column_order[column_block[block] : column_block[block + 1]]
+        yield [rows[place] for place in equations], [columns[place] for place in variables]
+
+
+def _in_order(steps: list[tuple[int, int, ca.SX]], incidence: ca.Sparsity) -> list[tuple[int, int, ca.SX]]:
+    """Sort assignments so that each stands on those before it only."""
+    place = {variable: number for number, (variable, _, _) in enumerate(steps)}
+    needed: list[set[int]] = [set() for _ in steps]
+    by_equation = {equation: number for number, (_, equation, _) in enumerate(steps)}
+    for row, column in zip(*incidence.get_triplet(), strict=True):
+        if row in by_equation and column in place and place[column] != by_equation[row]:
+            needed[by_equation[row]].add(place[column])
+    return [steps[number] for number in TopologicalSorter(dict(enumerate(needed))).static_order()]
 
 
 class _AffineParts:
@@ -110,7 +145,21 @@ class _AffineParts:
 
     def variables(self, equation: int) -> list[int]:
         """Return the unknowns that stand in an equation."""
-        return self._by_row[equation]
+        return self._by_row.get(equation, [])
+
+    def is_singular(self, equations: list[int], variables: list[int]) -> bool:
+        """Whether the equations of a block do not determine its variables, judged at points taken at random."""
+        if len(equations) > LARGEST_DENSE:
+            return False
+        column_of = {variable: place for place, variable in enumerate(variables)}
+        places = [(row, column_of[v], self._entries[e, v]) for row, e in enumerate(equations) for v in self._by_row[e] if v in column_of]
+        entries = ca.vertcat(*(entry for _, _, entry in places))
+        for values in random_values(entries):
+            matrix = np.zeros((len(equations), len(variables)))
+            matrix[[row for row, _, _ in places], [column for _, column, _ in places]] = values
+            if numerical_rank(matrix) == len(equations):
+                return False
+        return True
 
     def coefficient(self, equation: int, variable: int) -> ca.SX:
         """Return the derivative of an equation's residual by an unknown."""
@@ -130,10 +179,12 @@ class _AffineParts:
         return -offset / slope
 
 
-def _tear(affine: _AffineParts, equations: list[int], variables: list[int]) -> tuple[list[tuple[int, int, ca.SX]], list[int], list[int]]:
+def _tear(
+    affine: _AffineParts, equations: list[int], variables: list[int], kept: frozenset[int] = frozenset()
+) -> tuple[list[tuple[int, int, ca.SX]], list[int], list[int]]:
     """Assign within an algebraic loop where a constant, non-zero coefficient allows it without a circle.
 
-    Returns the assignments in order, the unknowns that stay and the equations that stay.
+    Unknowns in ``kept`` are not assigned. Returns the assignments in order, the unknowns that stay and the equations that stay.
     """
     inside = set(variables)
     definition: dict[int, int] = {}
@@ -155,7 +206,13 @@ def _tear(affine: _AffineParts, equations: list[int], variables: list[int]) -> t
             members = [variable for variable in affine.variables(equation) if variable in inside]
             for variable in members:
                 slope = affine.coefficient(equation, variable)
-                if variable in definition or not slope.is_constant() or not np.isfinite(float(slope)) or float(slope) == 0.0:
+                if (
+                    variable in definition
+                    or variable in kept
+                    or not slope.is_constant()
+                    or not np.isfinite(float(slope))
+                    or float(slope) == 0.0
+                ):
                     continue
                 others = {other for other in members if other != variable}
                 if len(definition) + 1 >= len(variables) or any(other in definition and reaches(other, variable) for other in others):
@@ -191,3 +248,41 @@ def _tear(affine: _AffineParts, equations: list[int], variables: list[int]) -> t
             raise AssertionError("an equation with a constant coefficient was not solved")
         assigned.append((variable, definition[variable], expression))
     return assigned, [v for v in variables if v not in definition], [e for e in equations if e not in used]
+
+
+def equilibrated(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a dense matrix with rows and columns scaled to a largest entry of about one, and the two columns of scales.
+
+    The scales are powers of two, so that scaling rounds nothing: ``matrix == scaled * rows[:, None] * columns[None, :]``.
+    """
+    size = np.abs(matrix)
+    rows = _power_of_two(size.max(axis=1, initial=0.0))
+    columns = _power_of_two((size / rows[:, None]).max(axis=0, initial=0.0))
+    return matrix / rows[:, None] / columns[None, :], rows, columns
+
+
+def _power_of_two(sizes: np.ndarray) -> np.ndarray:
+    return np.where(sizes > 0, np.exp2(np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))), 1.0)
+
+
+def numerical_rank(matrix: np.ndarray) -> int:
+    """Return the rank of a dense matrix, judged after scaling its rows and columns."""
+    if not matrix.size:
+        return 0
+    singular = np.linalg.svd(equilibrated(matrix)[0], compute_uv=False)
+    return int((singular > RANK_TOLERANCE * max(singular[0], 1e-300)).sum())
+
+
+def random_values(expressions: ca.SX | ca.MX, points: int = 3) -> Iterator[np.ndarray]:
+    """Give values of a column of expressions at seeded random points of several magnitudes, where they are finite."""
+    symbols = ca.vertcat(*ca.symvar(expressions))
+    function = ca.Function("values", [symbols], [ca.densify(expressions)])
+    generator = np.random.default_rng(0)
+    found = 0
+    for scale in (1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 30.0):
+        values = np.asarray(function(scale * generator.uniform(0.2, 1.8, symbols.shape[0]))).ravel()
+        if np.isfinite(values).all():
+            found += 1
+            yield values
+        if found == points:
+            return

@@ -63,6 +63,12 @@ class DaeSystem:
     algebraic: ca.SX
     states: tuple[Slot, ...]
     algebraics: tuple[Slot, ...]
+    implicit: tuple[int, ...]
+    """Algebraic variables that are derivatives of states: the system is implicit in them."""
+    implicit_states: tuple[int, ...]
+    """The states that these are the derivatives of."""
+    singular: bool
+    """Whether these equations hide constraints on states, so that the derivatives do not follow from them at a given point."""
     inputs: tuple[Slot, ...]
     parameters: tuple[Any, ...]
     start_residual: ca.SX
