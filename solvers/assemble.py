@@ -13,7 +13,9 @@ from pyomo.dae import DerivativeVar
 from solvers.errors import UnsupportedModelError
 from solvers.frame import Frame
 from solvers.index import differentiated, high_index, index_columns, is_singular, open_rows, without
+from solvers.kernels import Joined, Kernel, results_range
 from solvers.mass import MassReduction, reduce_constant_mass
+from solvers.misfit import listed
 from solvers.reader import Slot
 from solvers.structure import Plan, plan_elimination
 from solvers.system import DaeSystem, Fingerprint, LoweredEvent
@@ -35,6 +37,8 @@ class _Core:
     named: ca.SX
     definitions: ca.SX
     """Expressions of the unknowns that were assigned."""
+    kernel_inputs: ca.SX
+    """Inputs of all vector functions, one after the other."""
     combined: dict[int, ca.SX] = field(default_factory=dict)
     """Expressions of variables whose combinations are the states, by slot."""
     rates: dict[int, ca.SX] = field(default_factory=dict)
@@ -50,7 +54,8 @@ def assemble(frame: Frame) -> DaeSystem:
     """Return the system of a frame whose structure has been found right."""
     reading, slots = frame.reading, frame.reading.slots
     derivatives = frozenset(place for place, number in enumerate(frame.unknowns) if number in frame.derivative_of)
-    plan = plan_elimination(frame.left, frame.right, frame.symbol(frame.unknowns), derivatives)
+    hidden = frame.hidden if reading.kernels else None
+    plan = plan_elimination(frame.left, frame.right, frame.symbol(frame.unknowns), derivatives, hidden)
     solved = [frame.unknowns[variable] for variable, _, _ in plan.steps]
     core = _eliminated(frame, plan)
     _check_conditions(frame, core)
@@ -63,17 +68,31 @@ def assemble(frame: Frame) -> DaeSystem:
     expressions, owners = _named_expressions(frame, core, known)
     events, transition_values = _lowered_events(frame, core)
     names = frame.unknown_names if plan.loops else []
+    joined = _joined(frame, core)
+    columns = [core.slopes, core.residual, ca.vertcat(core.start, fixed), core.guards, core.conditions, transition_values]
+    if joined is None:
+        arguments = _scalar_arguments(frame, core)
+        columns = [ca.densify(column) for column in columns]
+    else:
+        arguments = joined.arguments
+        graph_starts = ca.MX.sym("start", start_values.shape[0])
+        columns = joined.join(columns, start_values, graph_starts)
+        start_values = graph_starts
+    t, x, z, u, p = arguments
+    ode, algebraic, start_residual, guards, conditions, transition_values = columns
     implicit = [place for place, number in enumerate(core.algebraics) if number in frame.derivative_of]
     return DaeSystem(
         model=reading.model,
         time=reading.time,
-        t=frame.side([reading.time_node]),
-        x=frame.symbol(core.states),
-        z=frame.symbol(core.algebraics),
-        u=frame.symbol(frame.inputs),
-        p=frame.side([*(slots[number].node for number in frame.constants), *(node for _, node in reading.params)]),
-        ode=ca.densify(core.slopes),
-        algebraic=ca.densify(core.residual),
+        t=t,
+        x=x,
+        z=z,
+        u=u,
+        p=p,
+        ode=ode,
+        algebraic=algebraic,
+        slopes=ca.densify(ca.vertcat(core.slopes, core.residual)),
+        joined=joined,
         states=tuple(_state_slot(frame, core, number) for number in core.states),
         algebraics=tuple(slots[number] for number in core.algebraics),
         implicit=tuple(implicit),
@@ -81,7 +100,7 @@ def assemble(frame: Frame) -> DaeSystem:
         singular=singular,
         inputs=tuple(slots[number] for number in frame.inputs),
         parameters=(*(slots[number].data for number in frame.constants), *(data for data, _ in reading.params)),
-        start_residual=ca.densify(ca.vertcat(core.start, fixed)),
+        start_residual=start_residual,
         start_values=start_values,
         start_fixed=tuple(slots[number] for number in start_fixed),
         start_free=tuple(place for place, number in enumerate(core.states) if number in core.combinations or not slots[number].start.fixed),
@@ -89,9 +108,9 @@ def assemble(frame: Frame) -> DaeSystem:
             *(equation.name for equation in frame.start_equations),
             *(str(slots[number].start.name) for number in start_fixed),
         ),
-        guards=ca.densify(core.guards),
-        conditions=ca.densify(core.conditions),
-        transition_values=ca.densify(transition_values),
+        guards=guards,
+        conditions=conditions,
+        transition_values=transition_values,
         events=events,
         equation_names=tuple(core.equation_names),
         loops=tuple(tuple(names[place] for place in loop) for loop in plan.loops),
@@ -101,6 +120,39 @@ def assemble(frame: Frame) -> DaeSystem:
         _expressions=expressions,
         _owners=owners,
     )
+
+
+def _scalar_arguments(frame: Frame, core: _Core) -> tuple[ca.SX, ...]:
+    """Return the scalar symbols (t, x, z, u, p)."""
+    reading = frame.reading
+    constants = [reading.slots[number].node for number in frame.constants]
+    return (
+        frame.side([reading.time_node]),
+        frame.symbol(core.states),
+        frame.symbol(core.algebraics),
+        frame.symbol(frame.inputs),
+        frame.side([*constants, *(node for _, node in reading.params)]),
+    )
+
+
+def _results(frame: Frame) -> ca.SX:
+    """Return the symbols of all results of vector functions."""
+    return frame.side([node for kernel in frame.reading.kernels for node in kernel.results])
+
+
+def _joined(frame: Frame, core: _Core) -> Joined | None:
+    """Return how scalar expressions and vector functions are joined, or None where there are no vector functions."""
+    readings = frame.reading.kernels
+    if not readings:
+        return None
+    kernels, place = [], 0
+    for reading, (first, last) in zip(readings, results_range([len(reading.results) for reading in readings]), strict=True):
+        inputs = []
+        for nodes in reading.inputs:
+            inputs.append(core.kernel_inputs[place : place + len(nodes)])
+            place += len(nodes)
+        kernels.append(Kernel(reading.name, reading.function, tuple(inputs), first, last))
+    return Joined(_scalar_arguments(frame, core), _results(frame), tuple(kernels))
 
 
 def _fixed_at_start(frame: Frame, core: _Core) -> list[int]:
@@ -126,13 +178,14 @@ def _eliminated(frame: Frame, plan: Plan) -> _Core:
         frame.side([event.when for event in reading.events if event.when is not None]),
         frame.side([node for event in reading.events for _, node in event.changes]),
         frame.side([node for _, node in reading.expressions]),
+        frame.side([node for kernel in reading.kernels for nodes in kernel.inputs for node in nodes]),
     ]
     definitions = ca.SX(0, 1)
     if plan.steps:
         symbols = frame.symbol(frame.unknowns)[[variable for variable, _, _ in plan.steps]]
         resolved, columns = ca.substitute_inplace([symbols], [ca.vertcat(*(e for _, _, e in plan.steps))], columns, False)
         definitions = resolved[0]
-    slopes, kept, start, guards, conditions, changes, named = columns
+    slopes, kept, start, guards, conditions, changes, named, kernel_inputs = columns
     return _Core(
         states=list(frame.states),
         slopes=slopes,
@@ -145,6 +198,7 @@ def _eliminated(frame: Frame, plan: Plan) -> _Core:
         changes=changes,
         named=named,
         definitions=definitions,
+        kernel_inputs=kernel_inputs,
         open_named=np.zeros(named.shape[0], dtype=bool),
         open_definitions=np.zeros(definitions.shape[0], dtype=bool),
     )
@@ -163,6 +217,13 @@ def _resolve_derivatives(frame: Frame, core: _Core, solved: list[int]) -> bool:
     places = [place for place, number in enumerate(core.algebraics) if number in frame.derivative_of]
     if not places:
         return False
+    if frame.reading.kernels and ca.depends_on(core.residual, _results(frame)):
+        names = [frame.reading.slots[core.algebraics[place]].name for place in places]
+        raise UnsupportedModelError(
+            f"derivatives ({listed(names)}) stand in one algebraic loop with a vector function",
+            names=names,
+            hint="solve for the derivatives: write each as dx/dt == ...",
+        )
     order = [*places, *without(len(core.algebraics), places)]
     names = [frame.reading.slots[core.algebraics[place]].name for place in order]
     columns = index_columns(core.residual, core.slopes, frame.symbol(core.states), frame.symbol(core.algebraics), places)
@@ -189,11 +250,13 @@ def _reduce_mass(frame: Frame, core: _Core, symbols: ca.SX, by_v: ca.SX) -> bool
     others = [place for place, number in enumerate(core.states) if number not in own]
     slopes = core.slopes[others] if others else ca.SX(0, 1)
     if reduction.free:
-        if open_rows(ca.vertcat(slopes, core.start, core.guards, core.conditions, core.changes), symbols, by_v).any():
+        needed = ca.vertcat(slopes, core.start, core.guards, core.conditions, core.changes, core.kernel_inputs)
+        if open_rows(needed, symbols, by_v).any():
             return False
         core.open_named = open_rows(core.named, symbols, by_v)
-    columns = reduction.apply([slopes, core.start, core.guards, core.conditions, core.changes, core.named, core.definitions])
-    slopes, core.start, core.guards, core.conditions, core.changes, core.named, core.definitions = columns
+    columns = [slopes, core.start, core.guards, core.conditions, core.changes, core.named, core.definitions, core.kernel_inputs]
+    columns = reduction.apply(columns)
+    slopes, core.start, core.guards, core.conditions, core.changes, core.named, core.definitions, core.kernel_inputs = columns
     pivots, free = [states[place] for place in reduction.pivots], [states[place] for place in reduction.free]
     _combine(frame, core, reduction, pivots, free)
     for place, slope, row in zip(reduction.pivots, reduction.slopes.elements(), reduction.coefficients, strict=True):

@@ -16,7 +16,9 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
+import casadi as ca
 from pyomo.common.collections import ComponentMap
+from pyomo.core.base.component import ActiveComponent, ModelComponentFactory
 
 from solvers.errors import UsageError
 
@@ -101,6 +103,53 @@ class Profile:
             raise UsageError("the times of a Profile have to increase strictly")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
+
+
+@ModelComponentFactory.register("Equations between whole vectors, evaluated by a compiled function.")
+class VectorFunction(ActiveComponent):
+    """Equations ``outputs == function(inputs)`` between whole vectors, at every time, for what is too large or too hot for scalars.
+
+    It is not indexed by time: each input and output is a whole component over time (a Var or Expression; inputs may also be Params, or
+    fixed Vars without time), and stands for the column of its members at one time, in the order of its index set. The function is a
+    CasADi function, such as one of a cell that is mapped over many, or a compiled kernel reached by ``casadi.external`` (which needs
+    ``jac_NAME`` with its sparsity for simulation and ``jac_jac_NAME`` for exact second derivatives).
+
+    Pyomo knows no such component: its own solvers refuse a model that holds one.
+
+    Parameters
+    ----------
+    function : ``ca.Function`` with one dense column for each input and each output.
+    inputs, outputs : components; outputs are Vars over time, which the function determines.
+    doc : one line for reports.
+
+    Raises
+    ------
+    UsageError : the function does not take that many inputs or does not give that many outputs, or they are no columns.
+    """
+
+    def __init__(self, function: ca.Function, inputs: Sequence[Any], outputs: Sequence[Any], doc: str = "") -> None:
+        if not isinstance(function, ca.Function):
+            raise UsageError(f"a VectorFunction needs a casadi.Function (got {type(function).__name__})", hint="e.g. casadi.external(...)")
+        if function.n_in() != len(inputs) or function.n_out() != len(outputs):
+            raise UsageError(
+                f"{function.name()} takes {function.n_in()} columns and gives {function.n_out()}, but {len(inputs)} inputs and "
+                f"{len(outputs)} outputs are named"
+            )
+        shapes = [function.size_in(k) for k in range(function.n_in())] + [function.size_out(k) for k in range(function.n_out())]
+        if any(columns != 1 for _, columns in shapes):
+            raise UsageError(f"{function.name()} has an argument or result that is no column", hint="each has to be of shape (n, 1)")
+        ActiveComponent.__init__(self, ctype=VectorFunction, doc=doc or None)
+        self.function = function
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    def construct(self, data: Any = None) -> None:
+        """Do what Pyomo asks of a component that is added to a block: nothing is left to be done."""
+        self._constructed = True
+
+    def is_indexed(self) -> bool:
+        """It stands for all times at once."""
+        return False
 
 
 NOMINALS = "nominal_values"

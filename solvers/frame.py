@@ -42,6 +42,8 @@ class Frame:
     constants: tuple[int, ...]
     """Fixed slots without time."""
     incidence: ca.Sparsity
+    hidden: ca.Sparsity
+    """The part of the incidence that goes through vector functions."""
     input_profiles: Mapping[int, Mapping[float, float]]
 
     def symbol(self, slots: list[int] | tuple[int, ...]) -> ca.SX:
@@ -113,7 +115,9 @@ def classify(reading: Reading) -> Frame:
         else:
             free.append(number)
     candidates = derivatives + free
-    incidence = ca.jacobian_sparsity(residual, column([slots[number].node for number in candidates]))
+    symbols_of_candidates = column([slots[number].node for number in candidates])
+    hidden = _through_kernels(reading, column, symbols_of_candidates)
+    incidence = ca.jacobian_sparsity(residual, symbols_of_candidates) + hidden
     used = np.diff(incidence.colind()) > 0
     keep = [column for column, number in enumerate(candidates) if used[column] or number in derivative_of]
     return Frame(
@@ -127,6 +131,7 @@ def classify(reading: Reading) -> Frame:
         inputs=tuple(inputs),
         constants=tuple(constants),
         incidence=incidence.sub(list(range(incidence.size1())), keep)[0],
+        hidden=hidden.sub(list(range(hidden.size1())), keep)[0],
         input_profiles={inputs.index(number): course for number, course in profiles.items() if number in inputs},
     )
 
@@ -144,6 +149,22 @@ def _derivatives_in_use(reading: Reading, residual: ca.SX, starts: list[Equation
     symbols = column([reading.slots[number].node for number in reading.derivative_of])
     used = np.diff(ca.jacobian_sparsity(residual, symbols).colind()) > 0
     return {number: state for (number, state), live in zip(reading.derivative_of.items(), used, strict=True) if live}
+
+
+def _through_kernels(reading: Reading, column: Callable[[list[int]], ca.SX], candidates: ca.SX) -> ca.Sparsity:
+    """Return which equations depend on which candidates through the inputs of a vector function."""
+    pattern = ca.Sparsity(len(reading.equations), candidates.shape[0])
+    for kernel in reading.kernels:
+        of_inputs = ca.jacobian_sparsity(column([node for nodes in kernel.inputs for node in nodes]), candidates)
+        rows, columns = ca.mtimes(_kernel_pattern(kernel.function), of_inputs).get_triplet()
+        pattern += ca.Sparsity.triplet(*pattern.shape, [kernel.equations[row] for row in rows], columns)
+    return pattern
+
+
+def _kernel_pattern(function: ca.Function) -> ca.Sparsity:
+    """Return which results of a function depend on which arguments, all results and arguments one after the other."""
+    blocks = [[function.jac_sparsity(k, i, True) for i in range(function.n_in())] for k in range(function.n_out())]
+    return ca.vertcat(*(ca.horzcat(*row) for row in blocks))
 
 
 def _var_inputs(reading: Reading) -> dict[int, dict[float, float]]:

@@ -63,7 +63,7 @@ class ImplicitStart:
         self.implicit = list(system.implicit)
         self.others = without(len(system.algebraics), self.implicit)
         x, z, g = system.x, system.z, system.algebraic
-        start = system.start_residual if at_start else ca.SX(0, 1)
+        start = system.start_residual if at_start else type(x)(0, 1)
         g_z = ca.jacobian(g, z)
         ode_z = ca.jacobian(system.ode, z)
         outputs = [

@@ -116,13 +116,13 @@ class SegmentFunctions:
     @cached_property
     def _arguments(self) -> tuple[list[ca.SX], ca.SX, ca.SX]:
         system = self.system
-        slopes = ca.SX.sym("slope", len(self.ramped))
-        reference = ca.SX.sym("reference")
-        x = system.x if system.states else ca.SX.sym("still")
+        slopes = system.symbol("slope", len(self.ramped))
+        reference = system.symbol("reference")
+        x = system.x if system.states else system.symbol("still")
         y = ca.vertcat(x, system.z)
         constants = ca.vertcat(system.p, system.u, slopes, reference)
         # an empty choice of a single row would be 1 x 0
-        ramped = system.u[list(self.ramped)] if self.ramped else ca.SX(0, 1)
+        ramped = system.u[list(self.ramped)] if self.ramped else type(system.x)(0, 1)
         return [system.t, y, constants], ramped, ramped + slopes * (system.t - reference)
 
     def _function(self, name: str, expression: ca.SX) -> ca.Function:
@@ -134,15 +134,14 @@ class SegmentFunctions:
     @cached_property
     def slopes(self) -> ca.Function:
         """``(x', residual of 0 = g)``."""
-        ode = self.system.ode if self.system.states else ca.SX(1, 1)
+        ode = self.system.ode if self.system.states else type(self.system.x)(1, 1)
         return self._function("slopes", ca.densify(ca.vertcat(ode, self.system.algebraic)))
 
     @cached_property
     def jacobian(self) -> ca.Function:
         """Sparse derivative of ``slopes`` by y."""
-        arguments, _, _ = self._arguments
-        ode = self.system.ode if self.system.states else ca.SX(1, 1)
-        return self._function("jacobian", ca.jacobian(ca.vertcat(ode, self.system.algebraic), arguments[1]))
+        whole = self.system.slopes_by(1, 2)
+        return self._function("jacobian", whole if self.system.states else ca.diagcat(type(whole)(1, 1), whole))
 
     @cached_property
     def guards(self) -> ca.Function:

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import casadi as ca
 from pyomo.core.base.expression import NamedExpressionData
+from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.param import ParamData
 from pyomo.core.base.units_container import _PyomoUnit
 from pyomo.core.base.var import VarData
@@ -21,7 +23,7 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import Constraint, Expression, Var, value
 from pyomo.network import Arc, Port
 
-from solvers.declare import Event, declared_events
+from solvers.declare import Event, VectorFunction, declared_events
 from solvers.errors import FlowsheetError, StructureError, UnsupportedModelError
 from solvers.tape import Tape
 from solvers.timeset import ParamOverTime, TimeDependenceError, TimePoint, TimeSet, time_of
@@ -88,6 +90,20 @@ class EventReading:
     changes: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KernelReading:
+    """A vector function with its inputs on the tape, and the symbols that stand for its results."""
+
+    name: str
+    function: ca.Function
+    inputs: tuple[tuple[int, ...], ...]
+    """Nodes of each input's members."""
+    results: tuple[int, ...]
+    """Nodes of the symbols of all results, one output after the other."""
+    equations: tuple[int, ...]
+    """Which of the model's equations say that an output is its result."""
+
+
 @dataclass(slots=True)
 class Reading:
     """What was read of a model."""
@@ -107,6 +123,7 @@ class Reading:
     expressions: list[tuple[Any, int]] = field(default_factory=list)
     """Named Expressions of time: data and node."""
     events: list[EventReading] = field(default_factory=list)
+    kernels: list[KernelReading] = field(default_factory=list)
     checks: list[tuple[Equation, Equation, float]] = field(default_factory=list)
     """Pairs that must agree at the given time: what a rule gave at the added point, and what stands in the model."""
 
@@ -136,6 +153,8 @@ class Reader:
                 self._read_constraint(constraint)
             for arc in block.component_data_objects(Arc, active=True, descend_into=False):
                 self._read_arc(arc)
+            for kernel in block.component_objects(VectorFunction, active=True, descend_into=False):
+                self._read_kernel(kernel)
             for name, event in declared_events(block):
                 self._read_event(block, name, event)
         for block in self.reading.model.block_data_objects(active=True, descend_into=True):
@@ -215,6 +234,48 @@ class Reader:
             except UnsupportedModelError:
                 continue
             self.reading.expressions.append((data, node))
+
+    # -- vector functions -----------------------------------------------------------------------------------------
+
+    def _read_kernel(self, kernel: VectorFunction) -> None:
+        function, name = kernel.function, str(kernel.name)
+        inputs = []
+        for place, component in enumerate(kernel.inputs):
+            nodes = tuple(self.tape.write(data) for data in self._members(kernel, component))
+            self._check_length(name, component, len(nodes), function.size1_in(place))
+            inputs.append(nodes)
+        results, equations = [], []
+        for place, component in enumerate(kernel.outputs):
+            members = self._members(kernel, component)
+            self._check_length(name, component, len(members), function.size1_out(place))
+            for data in members:
+                if id(data) not in self.reading.slot_of:
+                    raise UnsupportedModelError(
+                        f"{name} gives {data.name}, which is no variable of time", names=[name, str(data.name)], hint="give a Var over time"
+                    )
+                results.append(self.tape.symbol())
+                equations.append(len(self.reading.equations))
+                self.reading.equations.append(Equation(self.tape.write(data), results[-1], kernel, f" ({self.reading.time.name(data)})"))
+        self.reading.kernels.append(KernelReading(name, function, tuple(inputs), tuple(results), tuple(equations)))
+
+    def _members(self, kernel: VectorFunction, component: Any) -> list[Any]:
+        """Return a component's members at the last time, in the order of its index set."""
+        if not isinstance(component, IndexedComponent) or component.is_reference():
+            raise UnsupportedModelError(
+                f"{kernel.name} names {component}, which is no whole component",
+                names=[str(kernel.name)],
+                hint="name a Var, Param or Expression itself, not a member or a slice of it",
+            )
+        place = self.reading.time.position(component)
+        if place is None:
+            return list(component.values())
+        return [component[index] for index in list(component.index_set()) if index_time_is(index, place, self.reading.time.last)]
+
+    def _check_length(self, name: str, component: Any, found: int, wanted: int) -> None:
+        if found != wanted:
+            raise UnsupportedModelError(
+                f"{name}: {component.name} has {found} members at a time, the function wants {wanted}", names=[name, str(component.name)]
+            )
 
     # -- events ---------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class StartProblem:
     def __init__(self, system: DaeSystem, at_start: bool) -> None:
         self.system = system
         self.free = list(system.start_free) if at_start else []
-        unknowns = ca.vertcat(system.x[self.free] if self.free else ca.SX(0, 1), system.z)
+        unknowns = ca.vertcat(system.x[self.free] if self.free else type(system.x)(0, 1), system.z)
         residual = ca.vertcat(system.start_residual, system.algebraic) if at_start else system.algebraic
         arguments = [system.t, system.x, system.z, system.u, system.p, system.start_values]
         self.size = unknowns.shape[0]

@@ -63,7 +63,9 @@ class Plan:
     """Unknowns of each algebraic loop (a block of more than one equation, or one that is not linear in its unknown)."""
 
 
-def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX, derivatives: frozenset[int] = frozenset()) -> Plan:
+def plan_elimination(
+    left: ca.SX, right: ca.SX, unknowns: ca.SX, derivatives: frozenset[int] = frozenset(), hidden: ca.Sparsity | None = None
+) -> Plan:
     """Order a square system and assign every unknown that an equation gives outright.
 
     Where the equations do not determine derivatives (structurally, or because their matrix is singular), these derivatives
@@ -74,15 +76,17 @@ def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX, derivatives: fr
     left, right : (n, 1) sides of the equations.
     unknowns : (n, 1) symbols.
     derivatives : positions of the unknowns that are derivatives of states.
+    hidden : (n, n) which equations depend on which unknowns in a way that their expressions do not show.
     """
     residual = left - right
     jacobian = ca.jacobian(residual, unknowns)
-    incidence = jacobian.sparsity()
-    affine = _AffineParts(left, right, residual, unknowns, jacobian)
+    incidence = jacobian.sparsity() if hidden is None else jacobian.sparsity() + hidden
+    opaque = frozenset() if hidden is None else frozenset(hidden.row())
+    affine = _AffineParts(left, right, residual, unknowns, jacobian, hidden)
     parts = dulmage_mendelsohn(incidence)
     implicit_equations = sorted({*parts.surplus_equations, *parts.short_equations})
     implicit_variables = sorted({*parts.surplus_variables, *parts.short_variables})
-    steps, torn, torn_equations = _tear(affine, implicit_equations, implicit_variables, derivatives)
+    steps, torn, torn_equations = _tear(affine, implicit_equations, implicit_variables, derivatives, opaque)
     loops = [tuple(implicit_variables)] if implicit_variables else []
     for equations, variables in _blocks(incidence, implicit_equations, implicit_variables):
         if len(equations) == 1:
@@ -92,7 +96,7 @@ def plan_elimination(left: ca.SX, right: ca.SX, unknowns: ca.SX, derivatives: fr
                 continue
         loops.append(tuple(variables))
         kept = derivatives if derivatives.intersection(variables) and affine.is_singular(equations, variables) else frozenset()
-        assigned, left_variables, left_equations = _tear(affine, equations, variables, kept)
+        assigned, left_variables, left_equations = _tear(affine, equations, variables, kept, opaque)
         torn += left_variables
         torn_equations += left_equations
         steps += assigned
@@ -128,7 +132,8 @@ def _in_order(steps: list[tuple[int, int, ca.SX]], incidence: ca.Sparsity) -> li
 class _AffineParts:
     """Solves single equations for an unknown in which they are affine."""
 
-    def __init__(self, left: ca.SX, right: ca.SX, residual: ca.SX, unknowns: ca.SX, jacobian: ca.SX) -> None:
+    def __init__(self, left: ca.SX, right: ca.SX, residual: ca.SX, unknowns: ca.SX, jacobian: ca.SX, hidden: ca.Sparsity | None) -> None:
+        self._hidden = frozenset() if hidden is None else frozenset(zip(*hidden.get_triplet(), strict=True))
         self._left = left.elements()
         self._right = right.elements()
         self._residual = residual.elements()
@@ -161,17 +166,21 @@ class _AffineParts:
                 return False
         return True
 
-    def coefficient(self, equation: int, variable: int) -> ca.SX:
-        """Return the derivative of an equation's residual by an unknown."""
-        return self._entries[equation, variable]
+    def coefficient(self, equation: int, variable: int) -> ca.SX | None:
+        """Return the derivative of an equation's residual by an unknown, or None if its expression does not hold it."""
+        return self._entries.get((equation, variable))
 
     def solved(self, equation: int, variable: int) -> ca.SX | None:
         """Return the expression that an equation gives for an unknown, or None if it is not affine in it."""
+        if (equation, variable) in self._hidden:
+            return None
         if self._bare_left[equation] == variable and not ca.depends_on(self._right[equation], self._unknowns[variable]):
             return self._right[equation]
         if self._bare_right[equation] == variable and not ca.depends_on(self._left[equation], self._unknowns[variable]):
             return self._left[equation]
         slope = self.coefficient(equation, variable)
+        if slope is None:
+            return None
         symbol = self._unknowns[variable]
         if not slope.is_constant() and ca.depends_on(slope, symbol):
             return None
@@ -180,11 +189,16 @@ class _AffineParts:
 
 
 def _tear(
-    affine: _AffineParts, equations: list[int], variables: list[int], kept: frozenset[int] = frozenset()
+    affine: _AffineParts,
+    equations: list[int],
+    variables: list[int],
+    kept: frozenset[int] = frozenset(),
+    opaque: frozenset[int] = frozenset(),
 ) -> tuple[list[tuple[int, int, ca.SX]], list[int], list[int]]:
     """Assign within an algebraic loop where a constant, non-zero coefficient allows it without a circle.
 
-    Unknowns in ``kept`` are not assigned. Returns the assignments in order, the unknowns that stay and the equations that stay.
+    Unknowns in ``kept`` are not assigned, nor anything by equations in ``opaque``. Returns the assignments in order, the unknowns
+    that stay and the equations that stay.
     """
     inside = set(variables)
     definition: dict[int, int] = {}
@@ -202,13 +216,14 @@ def _tear(
         return False
 
     if len(equations) > 1:
-        for equation in sorted(equations, key=lambda e: len(affine.variables(e))):
+        for equation in sorted((e for e in equations if e not in opaque), key=lambda e: len(affine.variables(e))):
             members = [variable for variable in affine.variables(equation) if variable in inside]
             for variable in members:
                 slope = affine.coefficient(equation, variable)
                 if (
                     variable in definition
                     or variable in kept
+                    or slope is None
                     or not slope.is_constant()
                     or not np.isfinite(float(slope))
                     or float(slope) == 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import Constraint, Expression, Suffix, Var
 from pyomo.network import Arc
 
-from solvers.declare import NOMINALS, Event, declared_events, declared_nominal
+from solvers.declare import NOMINALS, Event, VectorFunction, declared_events, declared_nominal
 from solvers.errors import UsageError
+from solvers.kernels import Joined
 from solvers.reader import Slot
 from solvers.suggest import did_you_mean
 from solvers.timeset import TimeSet
@@ -47,20 +48,24 @@ class DaeSystem:
     """``x' = ode(t, x, z, u, p)``, ``0 = algebraic(t, x, z, u, p)`` and all that was eliminated on the way.
 
     States x, algebraic variables z, inputs u (fixed Vars of time) and parameters p (mutable Params and fixed Vars
-    without time) are columns of SX symbols. Values are not part of the system: they are read from the Pyomo model when
-    a run starts, so that changing a value needs no new lowering. ``fingerprint`` tells whether the structure still
-    stands.
+    without time) are columns of symbols: SX where all is scalar, MX where vector functions are embedded. Values
+    are not part of the system: they are read from the Pyomo model when a run starts, so that changing a value needs no new
+    lowering. ``fingerprint`` tells whether the structure still stands.
     """
 
     model: Any
     time: TimeSet
-    t: ca.SX
-    x: ca.SX
-    z: ca.SX
-    u: ca.SX
-    p: ca.SX
-    ode: ca.SX
-    algebraic: ca.SX
+    t: ca.SX | ca.MX
+    x: ca.SX | ca.MX
+    z: ca.SX | ca.MX
+    u: ca.SX | ca.MX
+    p: ca.SX | ca.MX
+    ode: ca.SX | ca.MX
+    algebraic: ca.SX | ca.MX
+    slopes: ca.SX
+    """``(ode, algebraic)`` in scalar symbols, as Jacobians are made of it."""
+    joined: Joined | None
+    """How the system's graph goes through vector functions; None where all is scalar."""
     states: tuple[Slot, ...]
     algebraics: tuple[Slot, ...]
     implicit: tuple[int, ...]
@@ -71,18 +76,18 @@ class DaeSystem:
     """Whether these equations hide constraints on states, so that the derivatives do not follow from them at a given point."""
     inputs: tuple[Slot, ...]
     parameters: tuple[Any, ...]
-    start_residual: ca.SX
+    start_residual: ca.SX | ca.MX
     """Residuals of the equations of the start, in terms of t, x, z, u, p and ``start_values``."""
-    start_values: ca.SX
+    start_values: ca.SX | ca.MX
     start_fixed: tuple[Slot, ...]
     """Slots fixed at the first time only; their values enter ``start_values`` in this order."""
     start_free: tuple[int, ...]
     """States that are not fixed at the first time and follow from the equations of the start."""
     start_equation_names: tuple[str, ...]
     """Names of the equations of the start, in the order of ``start_residual``."""
-    guards: ca.SX
-    conditions: ca.SX
-    transition_values: ca.SX
+    guards: ca.SX | ca.MX
+    conditions: ca.SX | ca.MX
+    transition_values: ca.SX | ca.MX
     events: tuple[LoweredEvent, ...]
     equation_names: tuple[str, ...]
     """Names of the equations that stayed algebraic, in the order of ``algebraic``."""
@@ -104,22 +109,46 @@ class DaeSystem:
         return self._made[key]
 
     @property
-    def arguments(self) -> tuple[ca.SX, ca.SX, ca.SX, ca.SX, ca.SX]:
+    def arguments(self) -> tuple[ca.SX | ca.MX, ...]:
         """The symbols (t, x, z, u, p)."""
         return self.t, self.x, self.z, self.u, self.p
+
+    @property
+    def scalar_arguments(self) -> tuple[ca.SX, ...]:
+        """The scalar symbols (t, x, z, u, p): the arguments themselves, or what stands for them where there are vector functions."""
+        return self.arguments if self.joined is None else self.joined.symbols
+
+    def symbol(self, name: str, count: int = 1) -> ca.SX | ca.MX:
+        """Return a new column of symbols of the kind that the system is made of."""
+        return type(self.x).sym(name, count)
+
+    def slopes_by(self, *arguments: int) -> ca.SX | ca.MX:
+        """Return the sparse derivative of ``(ode, algebraic)`` by some of (t, x, z, u, p), by number, side by side."""
+        if self.joined is not None:
+            return self.joined.jacobian(self.slopes, arguments)
+        return ca.jacobian(self.slopes, ca.vertcat(*(self.arguments[number] for number in arguments)))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all scalars of time that can be asked for, in the order of the model."""
         return tuple(self._expressions)
 
-    def expression(self, name: str) -> ca.SX:
+    def expression(self, name: str) -> ca.SX | ca.MX:
         """Return the expression of a scalar of time in terms of (t, x, z, u, p).
 
         Raises
         ------
         UsageError : there is no such name; the nearest ones are given.
         """
+        return self.column([name])
+
+    def column(self, names: Sequence[str]) -> ca.SX | ca.MX:
+        """Return the expressions of scalars of time as a column in terms of (t, x, z, u, p); errors as for :meth:`expression`."""
+        scalars = ca.vertcat(*(self.scalar(name) for name in names), ca.SX(0, 1))
+        return scalars if self.joined is None else self.joined.join([scalars])[0]
+
+    def scalar(self, name: str) -> ca.SX:
+        """Return the expression of a scalar of time in scalar symbols: without vector functions the same as :meth:`expression`."""
         try:
             return self._expressions[name]
         except KeyError:
@@ -131,7 +160,7 @@ class DaeSystem:
 
     def owner(self, name: str) -> Any:
         """Return the Pyomo component data (at the last time) behind a name."""
-        self.expression(name)
+        self.scalar(name)
         return self._owners[name]
 
     @cached_property
@@ -147,7 +176,10 @@ class DaeSystem:
     @cached_property
     def jacobian(self) -> ca.Function:
         """Sparse d(ode)/dx, d(ode)/dz, d(algebraic)/dx, d(algebraic)/dz as one function of (t, x, z, u, p)."""
-        blocks = [ca.jacobian(f, v) for f in (self.ode, self.algebraic) for v in (self.x, self.z)]
+        states, size = len(self.states), len(self.states) + len(self.algebraics)
+        whole = self.slopes_by(1, 2)
+        parts = [range(states), range(states, size)]
+        blocks = [whole[rows.start : rows.stop, columns.start : columns.stop] for rows in parts for columns in parts]
         return ca.Function("jacobian", list(self.arguments), blocks)
 
     @cached_property
@@ -208,6 +240,8 @@ def _marks(model: Any) -> list[Any]:
                 marks += [data.expr for data in expression._data.values()]
         marks += [(arc if arc.active else None) for arc in block.component_data_objects(Arc, descend_into=False)]
         marks += [event for _, event in declared_events(block)]
+        for kernel in block.component_objects(VectorFunction, descend_into=False):
+            marks += (kernel if kernel.active else None, *kernel.inputs, *kernel.outputs)
     for component, course in var_input_courses(model):
         marks += (component, *course.keys(), *course.values())
     return marks

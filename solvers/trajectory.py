@@ -92,24 +92,28 @@ class Trajectory:
         if not names:
             return
         places = self.system.made("places of symbols", lambda: _places(self.system))
-        expressions = [self.system.expression(name) for name in names]
-        eliminated = [k for k, expression in enumerate(expressions) if expression.element_hash() not in places]
-        columns: dict[int, np.ndarray] = {}
-        if eliminated:
-            # only what the expressions depend on is handed over: a large model has thousands of states at each time
-            wanted = ca.vertcat(*(expressions[k] for k in eliminated))
-            symbols = ca.symvar(wanted)
-            known = [self._column(places[symbol.element_hash()]) for symbol in symbols]
-            function = ca.Function("outputs", [ca.vertcat(*symbols)], [ca.densify(wanted)])
-            if len(self.t) and symbols:
-                values = np.asarray(function(np.array(known)))
-            else:
-                values = np.repeat(np.asarray(function(np.zeros(len(symbols)))), len(self.t), axis=1)
-            columns = dict(zip(eliminated, values, strict=True))
-        for k, name in enumerate(names):
-            row = np.array(columns[k] if k in columns else self._column(places[expressions[k].element_hash()]))
+        bare = [places.get(self.system.scalar(name).element_hash()) for name in names]
+        eliminated = [name for name, place in zip(names, bare, strict=True) if place is None]
+        rows = dict(zip(eliminated, self._evaluated(eliminated, places), strict=True)) if eliminated else {}
+        for name, place in zip(names, bare, strict=True):
+            row = np.array(rows[name] if place is None else self._column(place))
             row.flags.writeable = False
             self._computed[name] = row
+
+    def _evaluated(self, names: list[str], places: dict[int, tuple[int, int]]) -> np.ndarray:
+        """Return values of eliminated variables at all times, shape (names, times)."""
+        wanted = self.system.column(names)
+        if isinstance(wanted, ca.MX):
+            function = ca.Function("outputs", list(self.system.arguments), [wanted])
+            parameters = np.repeat(self.p[:, None], len(self.t), axis=1)
+            return np.asarray(function(self.t[None, :], self.x.T, self.z.T, self.u.T, parameters))
+        # only what the expressions depend on is handed over: a large model has thousands of states at each time
+        symbols = ca.symvar(wanted)
+        known = [self._column(places[symbol.element_hash()]) for symbol in symbols]
+        function = ca.Function("outputs", [ca.vertcat(*symbols)], [ca.densify(wanted)])
+        if len(self.t) and symbols:
+            return np.asarray(function(np.array(known)))
+        return np.repeat(np.asarray(function(np.zeros(len(symbols)))), len(self.t), axis=1)
 
     def _column(self, place: tuple[int, int]) -> np.ndarray:
         """Return the values of one symbol at all times, shape (n,)."""
@@ -145,6 +149,6 @@ def _places(system: DaeSystem) -> dict[int, tuple[int, int]]:
     """Return where the symbol of each argument stands: which argument, which row."""
     return {
         symbol.element_hash(): (group, position)
-        for group, argument in enumerate(system.arguments)
+        for group, argument in enumerate(system.scalar_arguments)
         for position, symbol in enumerate(argument.elements())
     }

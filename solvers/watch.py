@@ -28,7 +28,11 @@ class WatchFunctions:
         """How well guards are known, from rtol and atol of what they depend on, and their slopes with z held."""
         system = self.system
         y = ca.vertcat(system.x, system.z)
-        rtol, atol, input_slopes = ca.SX.sym("rtol"), ca.SX.sym("atol", y.shape[0]), ca.SX.sym("input_slopes", system.u.shape[0])
+        rtol, atol, input_slopes = (
+            system.symbol("rtol"),
+            system.symbol("atol", y.shape[0]),
+            system.symbol("input_slopes", system.u.shape[0]),
+        )
         known = ca.mtimes(ca.fabs(ca.jacobian(system.guards, y)), rtol * ca.fabs(y) + atol)
         slopes = (
             ca.jacobian(system.guards, system.t)
@@ -41,7 +45,7 @@ class WatchFunctions:
     def algebra(self) -> ca.Function:
         """What slopes of algebraic variables are made of: derivatives of guards by z, of the equations by z, and of these in time."""
         system = self.system
-        input_slopes = ca.SX.sym("input_slopes", system.u.shape[0])
+        input_slopes = system.symbol("input_slopes", system.u.shape[0])
         drift = ca.jacobian(system.algebraic, system.t) + _along(system.algebraic, system.x, system.ode)
         drift += _along(system.algebraic, system.u, input_slopes)
         parts = [ca.jacobian(system.guards, system.z), ca.jacobian(system.algebraic, system.z), drift]
@@ -53,9 +57,9 @@ class WatchFunctions:
         return ca.Function("values", list(self.system.arguments), [self.system.transition_values])
 
 
-def _along(expression: ca.SX, variables: ca.SX, direction: ca.SX) -> ca.SX:
+def _along(expression: ca.SX | ca.MX, variables: ca.SX | ca.MX, direction: ca.SX | ca.MX) -> ca.SX | ca.MX:
     """Return the derivative along a direction; zero where there is nothing to move."""
-    return ca.jtimes(expression, variables, direction) if variables.shape[0] else ca.SX(expression.shape[0], 1)
+    return ca.jtimes(expression, variables, direction) if variables.shape[0] else type(expression)(expression.shape[0], 1)
 
 
 class Watch:
