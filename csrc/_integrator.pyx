@@ -14,6 +14,17 @@ cdef extern from "integrator_core.h":
         pass
     int sundials_set(sundials_table *table, const char *name, void *address)
     const char *sundials_name(int i)
+    ctypedef struct tangent_problem:
+        int blocks
+        void *slopes
+        const double *entries
+        const int *column_start
+        const int *row
+        const double *force
+        const int *force_start
+        const int *force_row
+        int force_columns
+        const double *seed
     ctypedef struct dae_problem:
         void (*evaluate)(void *) noexcept nogil
         void *slopes
@@ -34,6 +45,9 @@ cdef extern from "integrator_core.h":
         const int *entry_place
         const int *diagonal_place
         int entry_count
+        tangent_problem tangent
+        const int *kept
+        int kept_count
     ctypedef struct integration_counts:
         long steps
         long evaluations
@@ -54,6 +68,7 @@ cdef extern from "integrator_core.h":
         dae_problem problem
         lu_factors lu
         int size
+        int length
         int not_finite
         int bad_guard
         double not_finite_time
@@ -118,6 +133,15 @@ def _check_pattern(column_start, row, order):
         raise ValueError("the order of columns is no permutation")
 
 
+def _check_columns(column_start, row, entries, rows, columns):
+    """Raise ValueError unless these are compressed columns of a matrix of that size."""
+    starts, places = np.asarray(column_start), np.asarray(row)
+    if len(starts) != columns + 1 or starts[0] != 0 or (np.diff(starts) < 0).any() or not starts[-1] == len(places) == len(entries):
+        raise ValueError("the column starts do not fit the pattern")
+    if len(places) and (places.min() < 0 or places.max() >= rows):
+        raise ValueError("a row of the pattern lies outside the matrix")
+
+
 cdef void *_pointer(object capsule) except NULL:
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
@@ -141,20 +165,27 @@ cdef class Integrator:
     def __init__(self, dict addresses, Py_ssize_t evaluate, object slopes, object jacobian, object guards, double[::1] time,
                  double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int[::1] watched,
                  double[::1] offset, int algebraic, int[::1] column_start,
-                 int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol):
+                 int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol,
+                 int[::1] kept, object tangent=None):
         cdef dae_problem *p = &self.it.problem
         cdef int flag
+        cdef Py_ssize_t size = order.shape[0]
+        cdef int blocks = 0
         if self.opened:
             raise RuntimeError("an Integrator is set up once")
         _check_pattern(column_start, row, order)
         for name, address in addresses.items():
             if sundials_set(&self.it.call, name.encode(), <void *><uintptr_t>address):
                 raise KeyError(name)
-        if state.shape[0] != slope.shape[0] or atol.shape[0] != state.shape[0] or order.shape[0] != state.shape[0]:
-            raise ValueError("state, slope, atol and order have to be of one length")
-        if column_start.shape[0] != state.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
+        if tangent is not None:
+            blocks = self._set_tangent(size, tangent)
+        if state.shape[0] != slope.shape[0] or atol.shape[0] != state.shape[0] or size * (1 + blocks) != state.shape[0]:
+            raise ValueError("state, slope and atol have to be of one length: the order's, for the states and each block of derivatives")
+        if len(kept) and not (0 <= np.min(kept) and np.max(kept) < state.shape[0]):
+            raise ValueError("what is kept lies outside the state")
+        if column_start.shape[0] != size + 1 or entry_place.shape[0] != entries.shape[0]:
             raise ValueError("the pattern does not fit the number of states or of entries")
-        if diagonal_place.shape[0] != state.shape[0] - algebraic or algebraic < 0:
+        if diagonal_place.shape[0] != size - algebraic or algebraic < 0:
             raise ValueError("one diagonal place is needed for each differential state")
         for places in [np.asarray(entry_place), np.asarray(diagonal_place)]:
             if len(places) and not (0 <= places.min() and places.max() < len(row)):
@@ -172,7 +203,7 @@ cdef class Integrator:
         p.guard = &guard[0] if guard.shape[0] else NULL
         p.watched = &watched[0] if watched.shape[0] else NULL
         p.offset = &offset[0] if offset.shape[0] else NULL
-        p.differential = <int>(state.shape[0] - algebraic)
+        p.differential = <int>(size - algebraic)
         p.algebraic = algebraic
         p.guard_count = <int>guard.shape[0]
         p.column_start = &column_start[0]
@@ -180,7 +211,9 @@ cdef class Integrator:
         p.entry_place = &entry_place[0] if entries.shape[0] else NULL
         p.diagonal_place = &diagonal_place[0] if diagonal_place.shape[0] else NULL
         p.entry_count = <int>entries.shape[0]
-        self.kept = (slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
+        p.kept = &kept[0] if kept.shape[0] else NULL
+        p.kept_count = <int>kept.shape[0]
+        self.kept = (kept, tangent, slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
         self.time_view = time
         self.state_view = state
         self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
@@ -189,6 +222,25 @@ cdef class Integrator:
         flag = integrator_open(&self.it, &order[0], rtol, &atol[0])
         if flag:
             raise RuntimeError(f"SUNDIALS could not be set up (flag {flag})")
+
+    cdef int _set_tangent(self, Py_ssize_t size, tuple tangent) except -1:
+        cdef tangent_problem *p = &self.it.problem.tangent
+        cdef object slopes
+        cdef double[::1] entries, force
+        cdef double[:, ::1] seed
+        cdef int[::1] start, row, force_start, force_row
+        slopes, entries, start, row, force, force_start, force_row, seed = tangent
+        _check_columns(start, row, entries, size, size)
+        _check_columns(force_start, force_row, force, size, seed.shape[1])
+        p.slopes = _pointer(slopes)
+        p.entries = &entries[0] if entries.shape[0] else NULL
+        p.column_start, p.row = &start[0], (&row[0] if row.shape[0] else NULL)
+        p.force = &force[0] if force.shape[0] else NULL
+        p.force_start, p.force_row = &force_start[0], (&force_row[0] if force_row.shape[0] else NULL)
+        p.force_columns = <int>seed.shape[1]
+        p.seed = &seed[0, 0] if seed.shape[0] and seed.shape[1] else NULL
+        p.blocks = <int>seed.shape[0]
+        return p.blocks
 
     def __dealloc__(self):
         if self.opened:
@@ -209,11 +261,11 @@ cdef class Integrator:
         cdef double t = self.time_view[0]
         cdef int flag = WANTS_PAUSE
         cdef const double *first_time = &times[0] if times.shape[0] else NULL
-        cdef double *first_output = &outputs[0, 0] if outputs.shape[0] else NULL
+        cdef double *first_output = &outputs[0, 0] if outputs.shape[0] and outputs.shape[1] else NULL
         cdef int count = <int>times.shape[0]
         cdef long taken = 0
         cdef int most
-        if outputs.shape[1] != self.it.size or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
+        if outputs.shape[1] != self.it.problem.kept_count or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
             raise ValueError("the outputs do not fit the times or the states")
         while flag == WANTS_PAUSE and taken < most_steps:
             most = <int>min(256, most_steps - taken)
@@ -226,7 +278,7 @@ cdef class Integrator:
 
     def errors(self):
         """Return the estimated local error of each state in units of its tolerance, or None."""
-        result = np.zeros(self.it.size)
+        result = np.zeros(self.it.length)
         cdef double[::1] view = result
         return None if integrator_errors(&self.it, &view[0]) else result
 

@@ -50,16 +50,45 @@ static int first_not_finite(const double *value, int count)
 static void load(integrator *it, double t, handle y)
 {
     *it->problem.time = t;
-    memcpy(it->problem.state, it->call.N_VGetArrayPointer(y), (size_t)it->size * sizeof(double));
+    memcpy(it->problem.state, it->call.N_VGetArrayPointer(y), (size_t)it->length * sizeof(double));
+}
+
+/* result += matrix times x, the matrix in compressed columns */
+static void add_product(int columns, const int *start, const int *row, const double *entry, const double *x, double *result)
+{
+    for (int j = 0; j < columns; j++) {
+        double factor = x[j];
+        if (factor != 0.0)
+            for (int k = start[j]; k < start[j + 1]; k++)
+                result[row[k]] += entry[k] * factor;
+    }
+}
+
+/* Slopes of the derivatives that are carried along, from J and P evaluated with the slopes of the states. */
+static void evaluate_tangents(integrator *it)
+{
+    const tangent_problem *p = &it->problem.tangent;
+    for (int i = 0; i < p->blocks; i++) {
+        size_t place = (size_t)(i + 1) * (size_t)it->size;
+        double *slope = it->problem.slope + place;
+        memset(slope, 0, (size_t)it->size * sizeof(double));
+        add_product(it->size, p->column_start, p->row, p->entries, it->problem.state + place, slope);
+        add_product(p->force_columns, p->force_start, p->force_row, p->force, p->seed + (size_t)i * (size_t)p->force_columns, slope);
+    }
 }
 
 /* Evaluate slopes and algebraic residuals; 1 (recoverable) where one is not finite. */
 static int evaluate_slopes(integrator *it, double t, handle y)
 {
     load(it, t, y);
-    it->problem.evaluate(it->problem.slopes);
+    if (it->problem.tangent.blocks) {
+        it->problem.evaluate(it->problem.tangent.slopes);
+        evaluate_tangents(it);
+    } else {
+        it->problem.evaluate(it->problem.slopes);
+    }
     it->counts.evaluations++;
-    int wrong = first_not_finite(it->problem.slope, it->size);
+    int wrong = first_not_finite(it->problem.slope, it->length);
     if (wrong >= 0) {
         it->not_finite = wrong;
         it->not_finite_time = t;
@@ -73,7 +102,7 @@ static int cvode_slopes(double t, handle y, handle yp, void *data)
     integrator *it = data;
     if (evaluate_slopes(it, t, y))
         return 1;
-    memcpy(it->call.N_VGetArrayPointer(yp), it->problem.slope, (size_t)it->size * sizeof(double));
+    memcpy(it->call.N_VGetArrayPointer(yp), it->problem.slope, (size_t)it->length * sizeof(double));
     return 0;
 }
 
@@ -84,10 +113,10 @@ static int ida_residual(double t, handle y, handle yp, handle residual, void *da
         return 1;
     double *r = it->call.N_VGetArrayPointer(residual);
     const double *slope = it->call.N_VGetArrayPointer(yp);
-    for (int i = 0; i < it->problem.differential; i++)
-        r[i] = it->problem.slope[i] - slope[i];
-    for (int i = it->problem.differential; i < it->size; i++)
-        r[i] = it->problem.slope[i];
+    memcpy(r, it->problem.slope, (size_t)it->length * sizeof(double));
+    for (int first = 0; first < it->length; first += it->size)
+        for (int i = first; i < first + it->problem.differential; i++)
+            r[i] -= slope[i];
     return 0;
 }
 
@@ -186,8 +215,10 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
     double *target = it->call.N_VGetArrayPointer(x);
     const double *source = it->call.N_VGetArrayPointer(b);
     if (target != source)
-        memcpy(target, source, (size_t)it->size * sizeof(double));
-    return lu_solve(&it->lu, target);
+        memcpy(target, source, (size_t)it->length * sizeof(double));
+    /* The iteration matrix of the derivatives is that of the states, block by block; what couples them to the states is left
+     * to the iterations (Maly & Petzold 1996, Appl. Numer. Math. 20:57). */
+    return lu_solve_many(&it->lu, target, it->length / it->size);
 }
 
 static int solver_flag(handle solver)
@@ -209,7 +240,7 @@ static void **find(void **table, void *entry)
 static int make_solver(integrator *it)
 {
     sundials_table *s = &it->call;
-    it->matrix_stub = s->SUNBandMatrix(it->size, 0, 0, it->context);
+    it->matrix_stub = s->SUNBandMatrix(it->length, 0, 0, it->context);
     it->solver = it->matrix_stub ? s->SUNLinSol_Band(it->y, it->matrix_stub, it->context) : NULL;
     if (!it->solver)
         return OUT_OF_MEMORY;
@@ -244,6 +275,7 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     const dae_problem *p = &it->problem;
     int flag;
     it->size = p->differential + p->algebraic;
+    it->length = it->size * (1 + p->tangent.blocks);
     it->not_finite = it->bad_guard = -1;
     if (lu_init(&it->lu, it->size, p->column_start, p->row, order))
         return OUT_OF_MEMORY;
@@ -251,16 +283,16 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     if (!it->matrix || s->SUNContext_Create(0, &it->context))
         return OUT_OF_MEMORY;
     s->SUNContext_ClearErrHandlers(it->context);
-    it->y = s->N_VNew_Serial(it->size, it->context);
-    it->yp = s->N_VNew_Serial(it->size, it->context);
-    it->tolerance = s->N_VNew_Serial(it->size, it->context);
-    it->spare = s->N_VNew_Serial(it->size, it->context);
-    it->weight = s->N_VNew_Serial(it->size, it->context);
+    it->y = s->N_VNew_Serial(it->length, it->context);
+    it->yp = s->N_VNew_Serial(it->length, it->context);
+    it->tolerance = s->N_VNew_Serial(it->length, it->context);
+    it->spare = s->N_VNew_Serial(it->length, it->context);
+    it->weight = s->N_VNew_Serial(it->length, it->context);
     if (!it->y || !it->yp || !it->tolerance || !it->spare || !it->weight)
         return OUT_OF_MEMORY;
-    memcpy(s->N_VGetArrayPointer(it->tolerance), atol, (size_t)it->size * sizeof(double));
-    memcpy(s->N_VGetArrayPointer(it->y), p->state, (size_t)it->size * sizeof(double));
-    memset(s->N_VGetArrayPointer(it->yp), 0, (size_t)it->size * sizeof(double));
+    memcpy(s->N_VGetArrayPointer(it->tolerance), atol, (size_t)it->length * sizeof(double));
+    memcpy(s->N_VGetArrayPointer(it->y), p->state, (size_t)it->length * sizeof(double));
+    memset(s->N_VGetArrayPointer(it->yp), 0, (size_t)it->length * sizeof(double));
     if ((flag = make_solver(it)))
         return flag;
     if (p->algebraic) {
@@ -340,7 +372,7 @@ static void collect(integrator *it)
 int integrator_restart(integrator *it, double t, double stop, int *direction)
 {
     sundials_table *s = &it->call;
-    size_t bytes = (size_t)it->size * sizeof(double);
+    size_t bytes = (size_t)it->length * sizeof(double);
     int flag;
     collect(it);
     it->before = it->counts;
@@ -353,7 +385,8 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
             return FAILED_MODEL;
         double *yp = s->N_VGetArrayPointer(it->yp);
         memset(yp, 0, bytes);
-        memcpy(yp, it->problem.slope, (size_t)it->problem.differential * sizeof(double));
+        for (int first = 0; first < it->length; first += it->size)
+            memcpy(yp + first, it->problem.slope + first, (size_t)it->problem.differential * sizeof(double));
         flag = s->IDAReInit(it->memory, t, it->y, it->yp) || s->IDASetStopTime(it->memory, stop) ||
                (it->problem.guards && s->IDASetRootDirection(it->memory, direction));
     } else {
@@ -393,7 +426,10 @@ static int fill_outputs(integrator *it, double t, int ends, const double *times,
                                          : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
         if (flag)
             return flag;
-        memcpy(outputs + (size_t)*done * it->size, s->N_VGetArrayPointer(it->spare), (size_t)it->size * sizeof(double));
+        const double *state = s->N_VGetArrayPointer(it->spare);
+        double *output = outputs + (size_t)*done * (size_t)it->problem.kept_count;
+        for (int i = 0; i < it->problem.kept_count; i++)
+            output[i] = state[it->problem.kept[i]];
         ++*done;
     }
     return 0;
@@ -436,7 +472,7 @@ int integrator_errors(integrator *it, double *errors)
     if (flag)
         return flag;
     const double *error = s->N_VGetArrayPointer(it->spare), *weight = s->N_VGetArrayPointer(it->weight);
-    for (int i = 0; i < it->size; i++)
+    for (int i = 0; i < it->length; i++)
         errors[i] = fabs(error[i]) * weight[i];
     return 0;
 }

@@ -89,6 +89,19 @@ int sundials_set(sundials_table *table, const char *name, void *address);
 /* Name of the i-th function, or NULL past the end. */
 const char *sundials_name(int i);
 
+/* Derivatives carried along with the states: blocks s' = J s + P q of the size of the system, behind the states themselves.
+ * One function buffer gives the slopes of the states, J and P at once. */
+typedef struct {
+    int blocks;                /* how many; none of what follows is used if there are none */
+    void *slopes;              /* function buffer: writes problem.slope, entries and force */
+    const double *entries;     /* J in compressed columns */
+    const int *column_start, *row;
+    const double *force;       /* P in compressed columns */
+    const int *force_start, *force_row;
+    int force_columns;
+    const double *seed;        /* q of each block, one after the other */
+} tangent_problem;
+
 typedef struct {
     void (*evaluate)(void *); /* CasADi's evaluation of a function buffer */
     void *slopes, *jacobian, *guards; /* function buffers; guards may be NULL */
@@ -101,6 +114,9 @@ typedef struct {
     const int *entry_place;    /* place in the pattern of each Jacobian entry */
     const int *diagonal_place; /* place in the pattern of each differential state's diagonal */
     int entry_count;
+    tangent_problem tangent;
+    const int *kept;           /* what of the state goes into each row of outputs */
+    int kept_count;
 } dae_problem;
 
 typedef struct {
@@ -114,7 +130,9 @@ typedef struct {
     double *matrix;
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
-    int size, not_finite, bad_guard;
+    int size;                  /* of the system */
+    int length;                /* of the solver's vectors: (1 + blocks) systems */
+    int not_finite, bad_guard; /* place among the solver's vector, place among the guards; -1 if there is none */
     double not_finite_time;
     integration_counts counts, before;
 } integrator;
