@@ -86,10 +86,10 @@ SWITCH = {"k1": 0.8, "k2": 0.3, "c": 0.5, "x": 2.0}
 
 
 def switching() -> ConcreteModel:
-    model = build(4.0, {"k1": 0.8, "k2": 0.3, "c": 0.5}, {"late": 0.0}, {"x": (2.0, lambda m, t: -(m.k1 + m.late[t] * (m.k2 - m.k1)) * m.x[t])})
-    model.switch = Event(
-        guard=lambda m, t: m.x[t] - m.c, direction=Direction.FALLING, transition=lambda m, t: [(m.late[t], 1.0)]
+    model = build(
+        4.0, {"k1": 0.8, "k2": 0.3, "c": 0.5}, {"late": 0.0}, {"x": (2.0, lambda m, t: -(m.k1 + m.late[t] * (m.k2 - m.k1)) * m.x[t])}
     )
+    model.switch = Event(guard=lambda m, t: m.x[t] - m.c, direction=Direction.FALLING, transition=lambda m, t: [(m.late[t], 1.0)])
     return model
 
 
@@ -245,7 +245,9 @@ def test_a_value_sampled_into_an_input_carries_its_derivative_until_a_profile_se
 def test_a_guard_on_a_ramp_and_a_jump_while_it_rises() -> None:
     model = build(3.0, {"c": 0.8, "d": 0.3}, {"u": 0.0, "v": 0.0}, {"x": (0.0, lambda m, t: m.u[t] + m.v[t])})
     model.reached = Event(
-        guard=lambda m, t: m.u[t] - m.c, direction=Direction.RISING, transition=lambda m, t: [(m.x[t], m.d * m.x[t] * m.u[t]), (m.v[t], m.u[t])]
+        guard=lambda m, t: m.u[t] - m.c,
+        direction=Direction.RISING,
+        transition=lambda m, t: [(m.x[t], m.d * m.x[t] * m.u[t]), (m.v[t], m.u[t])],
     )
     inputs = {"u": Profile((0.0, 4.0), (0.2, 2.2), Interpolation.LINEAR)}
     times = np.array([1.0, 2.0, 3.0])
