@@ -62,7 +62,7 @@ cdef extern from "integrator_core.h":
     int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order)
     void lu_free(lu_factors *lu)
     int lu_factor(lu_factors *lu, const double *value)
-    int lu_solve(lu_factors *lu, double *b)
+    int lu_solve_many(lu_factors *lu, double *b, int count)
     ctypedef struct integrator:
         sundials_table call
         dae_problem problem
@@ -89,6 +89,7 @@ cdef extern from "integrator_core.h":
     int integrator_restart(integrator *it, double t, double stop, int *direction)
     int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                        int most_steps) nogil
+    int integrator_sample(integrator *it, const double *times, int count, double *samples)
     int integrator_errors(integrator *it, double *errors)
     double integrator_step(integrator *it)
 
@@ -276,6 +277,14 @@ cdef class Integrator:
                 _check_signals()
         return Outcome(flag), t, done, np.asarray(self.roots_view).copy()
 
+    def sample(self, double[::1] times):
+        """Return the solution at times within the last step, shape (times, states)."""
+        result = np.empty((times.shape[0], self.it.length))
+        cdef double[:, ::1] view = result
+        if times.shape[0] and integrator_sample(&self.it, &times[0], <int>times.shape[0], &view[0, 0]):
+            raise ValueError("a time lies outside the last step")
+        return result
+
     def errors(self):
         """Return the estimated local error of each state in units of its tolerance, or None."""
         result = np.zeros(self.it.length)
@@ -346,13 +355,14 @@ cdef class SparseFactors:
             raise MemoryError
 
     def solve(self, b):
-        """Return the solution of the factored matrix for a right side of shape (n,)."""
-        cdef double[::1] x = np.array(b, dtype=float)
-        if x.shape[0] != self.lu.n:
+        """Return the solution of the factored matrix for a right side of shape (n,), or for several of shape (any, n)."""
+        result = np.array(b, dtype=float, order="C")
+        if result.ndim not in (1, 2) or result.shape[result.ndim - 1] != self.lu.n:
             raise ValueError("the right side has another length than the matrix")
-        if lu_solve(&self.lu, &x[0]):
+        cdef double[:, ::1] x = result.reshape(-1, self.lu.n)
+        if x.shape[0] and lu_solve_many(&self.lu, &x[0, 0], <int>x.shape[0]):
             raise ZeroDivisionError("no matrix has been factored")
-        return np.asarray(x)
+        return result
 
     @property
     def counts(self):

@@ -417,13 +417,18 @@ static int failure(const integrator *it, int flag, double t)
     }
 }
 
+/* The solution at a time within the last step, into `spare`. */
+static int interpolate(integrator *it, double t)
+{
+    return it->problem.algebraic ? it->call.IDAGetDky(it->memory, t, 0, it->spare) : it->call.CVodeGetDky(it->memory, t, 0, it->spare);
+}
+
 /* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
 static int fill_outputs(integrator *it, double t, int ends, const double *times, int count, int *done, double *outputs)
 {
     sundials_table *s = &it->call;
     while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
-        int flag = it->problem.algebraic ? s->IDAGetDky(it->memory, times[*done], 0, it->spare)
-                                         : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
+        int flag = interpolate(it, times[*done]);
         if (flag)
             return flag;
         const double *state = s->N_VGetArrayPointer(it->spare);
@@ -460,6 +465,17 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
     collect(it);
     load(it, *t, it->y);
     return result;
+}
+
+int integrator_sample(integrator *it, const double *times, int count, double *samples)
+{
+    for (int i = 0; i < count; i++) {
+        int flag = interpolate(it, times[i]);
+        if (flag)
+            return flag;
+        memcpy(samples + (size_t)i * (size_t)it->length, it->call.N_VGetArrayPointer(it->spare), (size_t)it->length * sizeof(double));
+    }
+    return 0;
 }
 
 int integrator_errors(integrator *it, double *errors)

@@ -159,6 +159,8 @@ int integrator_restart(integrator *it, double t, double stop, int *direction);
  * On return *t is the time reached, problem.state the solution there, *done the next output, roots[] which guards crossed. */
 int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                    int most_steps);
+/* Fill rows of `samples` (whole vectors) from the polynomial of the last step; 0 or SUNDIALS' flag. */
+int integrator_sample(integrator *it, const double *times, int count, double *samples);
 /* Estimated local error of each state in units of its tolerance, after a failure. */
 int integrator_errors(integrator *it, double *errors);
 double integrator_step(integrator *it);

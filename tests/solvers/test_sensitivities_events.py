@@ -86,6 +86,9 @@ SWITCH = {"k1": 0.8, "k2": 0.3, "c": 0.5, "x": 2.0}
 
 
 def switching() -> ConcreteModel:
+    def rate(m: Any, t: Any) -> Any:
+        return m.k1 + m.late[t] * (m.k2 - m.k1)
+
     model = build(
         4.0, {"k1": 0.8, "k2": 0.3, "c": 0.5}, {"late": 0.0}, {"x": (2.0, lambda m, t: -(m.k1 + m.late[t] * (m.k2 - m.k1)) * m.x[t])}
     )
