@@ -14,6 +14,17 @@ cdef extern from "integrator_core.h":
         pass
     int sundials_set(sundials_table *table, const char *name, void *address)
     const char *sundials_name(int i)
+    ctypedef struct tangent_problem:
+        int blocks
+        void *slopes
+        const double *entries
+        const int *column_start
+        const int *row
+        const double *force
+        const int *force_start
+        const int *force_row
+        int force_columns
+        const double *seed
     ctypedef struct dae_problem:
         void (*evaluate)(void *) noexcept nogil
         void *slopes
@@ -40,6 +51,9 @@ cdef extern from "integrator_core.h":
         const int *entry_place
         const int *diagonal_place
         int entry_count
+        tangent_problem tangent
+        const int *kept
+        int kept_count
     ctypedef struct integration_counts:
         long steps
         long evaluations
@@ -54,7 +68,7 @@ cdef extern from "integrator_core.h":
     int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order)
     void lu_free(lu_factors *lu)
     int lu_factor(lu_factors *lu, const double *value)
-    int lu_solve(lu_factors *lu, double *b)
+    int lu_solve_many(lu_factors *lu, double *b, int count)
     ctypedef struct algebra_solver:
         const int *start
         const int *row
@@ -70,6 +84,7 @@ cdef extern from "integrator_core.h":
         algebra_solver algebra
         int full
         int size
+        int length
         int not_finite
         int bad_guard
         double not_finite_time
@@ -91,6 +106,7 @@ cdef extern from "integrator_core.h":
     int integrator_restart(integrator *it, double t, double stop, int *direction)
     int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                        int most_steps) nogil
+    int integrator_sample(integrator *it, const double *times, int count, double *samples)
     int integrator_errors(integrator *it, double *errors)
     double integrator_step(integrator *it)
 
@@ -136,6 +152,15 @@ def _check_pattern(column_start, row, order):
         raise ValueError("the order of columns is no permutation")
 
 
+def _check_columns(column_start, row, entries, rows, columns):
+    """Raise ValueError unless these are compressed columns of a matrix of that size."""
+    starts, places = np.asarray(column_start), np.asarray(row)
+    if len(starts) != columns + 1 or starts[0] != 0 or (np.diff(starts) < 0).any() or not starts[-1] == len(places) == len(entries):
+        raise ValueError("the column starts do not fit the pattern")
+    if len(places) and (places.min() < 0 or places.max() >= rows):
+        raise ValueError("a row of the pattern lies outside the matrix")
+
+
 cdef void *_pointer(object capsule) except NULL:
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
@@ -160,23 +185,35 @@ cdef class Integrator:
                  double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int[::1] watched,
                  double[::1] offset, int algebraic, int[::1] column_start,
                  int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol,
-                 implicit=None, algebra=None):
+                 int[::1] kept, object tangent=None, implicit=None, algebra=None):
         cdef dae_problem *p = &self.it.problem
         cdef int flag
+        cdef Py_ssize_t size = order.shape[0]
+        cdef int blocks = 0
         if self.opened:
             raise RuntimeError("an Integrator is set up once")
         _check_pattern(column_start, row, order)
         for name, address in addresses.items():
             if sundials_set(&self.it.call, name.encode(), <void *><uintptr_t>address):
                 raise KeyError(name)
-        if state.shape[0] != slope.shape[0] or atol.shape[0] > order.shape[0] or (implicit is None and order.shape[0] != state.shape[0]):
-            raise ValueError("state, slope, atol and order do not fit each other")
         if algebraic and (implicit is None) == (algebra is None):
             raise ValueError("algebraic variables are either solved apart or among the unknowns")
-        if column_start.shape[0] != order.shape[0] + 1 or entry_place.shape[0] != entries.shape[0]:
+        full = len(diagonal_place) + algebraic
+        if tangent is not None:
+            blocks = self._set_tangent(full, tangent)
+        if blocks and implicit is not None:
+            raise ValueError("no derivatives are carried along where derivatives are among the unknowns")
+        if state.shape[0] != slope.shape[0] or full * (1 + blocks) != state.shape[0] or (implicit is None and size != full):
+            raise ValueError("state, slope and order do not fit each other: one part for the states and one for each block of derivatives")
+        unknowns, rest = divmod(atol.shape[0], 1 + blocks)
+        if rest or unknowns != (len(diagonal_place) if implicit is None else size):
+            raise ValueError("one tolerance is needed for each unknown of the solver")
+        if len(kept) and not (0 <= np.min(kept) and np.max(kept) < state.shape[0]):
+            raise ValueError("what is kept lies outside the state")
+        if column_start.shape[0] != size + 1 or entry_place.shape[0] != entries.shape[0]:
             raise ValueError("the pattern does not fit the number of states or of entries")
-        if diagonal_place.shape[0] != state.shape[0] - algebraic or algebraic < 0:
-            raise ValueError("one diagonal place is needed for each differential state")
+        if algebraic < 0:
+            raise ValueError("the number of algebraic variables is negative")
         for places in [np.asarray(entry_place), np.asarray(diagonal_place)]:
             if len(places) and not ((0 if implicit is None else -1) <= places.min() and places.max() < len(row)):
                 raise ValueError("a place lies outside the pattern")
@@ -193,7 +230,7 @@ cdef class Integrator:
         p.guard = &guard[0] if guard.shape[0] else NULL
         p.watched = &watched[0] if watched.shape[0] else NULL
         p.offset = &offset[0] if offset.shape[0] else NULL
-        p.differential = <int>(state.shape[0] - algebraic)
+        p.differential = <int>diagonal_place.shape[0]
         p.algebraic = algebraic
         p.guard_count = <int>guard.shape[0]
         p.column_start = &column_start[0]
@@ -201,11 +238,14 @@ cdef class Integrator:
         p.entry_place = &entry_place[0] if entries.shape[0] else NULL
         p.diagonal_place = &diagonal_place[0] if diagonal_place.shape[0] else NULL
         p.entry_count = <int>entries.shape[0]
-        p.unknowns = <int>atol.shape[0]
-        p.matrix_size = <int>order.shape[0]
-        self._set_implicit(implicit, state.shape[0], entries.shape[0])
+        p.kept = &kept[0] if kept.shape[0] else NULL
+        p.kept_count = <int>kept.shape[0]
+        p.unknowns = <int>unknowns
+        p.matrix_size = <int>size
+        self._set_implicit(implicit, full, entries.shape[0])
         cdef const int *algebra_order = self._set_algebra(algebra, rtol, entries.shape[0])
-        self.kept = (implicit, algebra, slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row, entry_place, diagonal_place, order)
+        self.kept = (kept, tangent, implicit, algebra, slopes, jacobian, guards, slope, entries, guard, watched, offset, column_start, row,
+                     entry_place, diagonal_place, order)
         self.time_view = time
         self.state_view = state
         self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
@@ -255,6 +295,25 @@ cdef class Integrator:
         self.it.algebra.relative = rtol
         return &order[0]
 
+    cdef int _set_tangent(self, Py_ssize_t size, tuple tangent) except -1:
+        cdef tangent_problem *p = &self.it.problem.tangent
+        cdef object slopes
+        cdef double[::1] entries, force
+        cdef double[:, ::1] seed
+        cdef int[::1] start, row, force_start, force_row
+        slopes, entries, start, row, force, force_start, force_row, seed = tangent
+        _check_columns(start, row, entries, size, size)
+        _check_columns(force_start, force_row, force, size, seed.shape[1])
+        p.slopes = _pointer(slopes)
+        p.entries = &entries[0] if entries.shape[0] else NULL
+        p.column_start, p.row = &start[0], (&row[0] if row.shape[0] else NULL)
+        p.force = &force[0] if force.shape[0] else NULL
+        p.force_start, p.force_row = &force_start[0], (&force_row[0] if force_row.shape[0] else NULL)
+        p.force_columns = <int>seed.shape[1]
+        p.seed = &seed[0, 0] if seed.shape[0] and seed.shape[1] else NULL
+        p.blocks = <int>seed.shape[0]
+        return p.blocks
+
     def __dealloc__(self):
         if self.opened:
             integrator_close(&self.it)
@@ -274,11 +333,11 @@ cdef class Integrator:
         cdef double t = self.time_view[0]
         cdef int flag = WANTS_PAUSE
         cdef const double *first_time = &times[0] if times.shape[0] else NULL
-        cdef double *first_output = &outputs[0, 0] if outputs.shape[0] else NULL
+        cdef double *first_output = &outputs[0, 0] if outputs.shape[0] and outputs.shape[1] else NULL
         cdef int count = <int>times.shape[0]
         cdef long taken = 0
         cdef int most
-        if outputs.shape[1] != self.it.full or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
+        if outputs.shape[1] != self.it.problem.kept_count or outputs.shape[0] < times.shape[0] or not 0 <= done <= times.shape[0]:
             raise ValueError("the outputs do not fit the times or the states")
         while flag == WANTS_PAUSE and taken < most_steps:
             most = <int>min(256, most_steps - taken)
@@ -289,9 +348,17 @@ cdef class Integrator:
                 _check_signals()
         return Outcome(flag), t, done, np.asarray(self.roots_view).copy()
 
+    def sample(self, double[::1] times):
+        """Return the solution at times within the last step, shape (times, states)."""
+        result = np.empty((times.shape[0], self.state_view.shape[0]))
+        cdef double[:, ::1] view = result
+        if times.shape[0] and integrator_sample(&self.it, &times[0], <int>times.shape[0], &view[0, 0]):
+            raise ValueError("a time lies outside the last step")
+        return result
+
     def errors(self):
         """Return the estimated local error of each state in units of its tolerance, or None."""
-        result = np.zeros(self.it.size)
+        result = np.zeros(self.it.length)
         cdef double[::1] view = result
         return None if integrator_errors(&self.it, &view[0]) else result
 
@@ -364,13 +431,14 @@ cdef class SparseFactors:
             raise MemoryError
 
     def solve(self, b):
-        """Return the solution of the factored matrix for a right side of shape (n,)."""
-        cdef double[::1] x = np.array(b, dtype=float)
-        if x.shape[0] != self.lu.n:
+        """Return the solution of the factored matrix for a right side of shape (n,), or for several of shape (any, n)."""
+        result = np.array(b, dtype=float, order="C")
+        if result.ndim not in (1, 2) or result.shape[result.ndim - 1] != self.lu.n:
             raise ValueError("the right side has another length than the matrix")
-        if lu_solve(&self.lu, &x[0]):
+        cdef double[:, ::1] x = result.reshape(-1, self.lu.n)
+        if x.shape[0] and lu_solve_many(&self.lu, &x[0, 0], <int>x.shape[0]):
             raise ZeroDivisionError("no matrix has been factored")
-        return np.asarray(x)
+        return result
 
     @property
     def counts(self):

@@ -55,18 +55,18 @@ void algebra_restart(integrator *it)
     algebra_accept(it);
 }
 
-int algebra_factor(integrator *it)
+int algebra_factor(integrator *it, const double *entries)
 {
     algebra_solver *a = &it->algebra;
     for (int k = 0; k < a->start[a->count]; k++)
-        a->matrix[k] = it->problem.entries[a->entry[k]];
+        a->matrix[k] = entries[a->entry[k]];
     a->factored = lu_factor(&a->lu, a->matrix) == 0;
     return !a->factored;
 }
 
 static int renew_factors(integrator *it)
 {
-    return integrator_evaluate_jacobian(it) || algebra_factor(it);
+    return integrator_evaluate_jacobian(it) || algebra_factor(it, it->problem.entries);
 }
 
 /* Put the change that Newton's method wants into `change`, and return its size in units of the tolerance. */

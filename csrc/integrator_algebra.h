@@ -27,8 +27,8 @@ void algebra_free(algebra_solver *algebra);
 void algebra_restart(struct integrator_tag *it);
 /* Solve for z in the problem's state, from what stands there; leaves the slopes at the solution. 0, or 1 if there is none. */
 int algebra_solve(struct integrator_tag *it);
-/* Factor dg/dz from the Jacobian's entries as they are; 0, or 1 if it is singular. */
-int algebra_factor(struct integrator_tag *it);
+/* Factor dg/dz, taken from a Jacobian's entries; 0, or 1 if it is singular. */
+int algebra_factor(struct integrator_tag *it, const double *entries);
 /* Keep z as what a failed attempt returns to. */
 void algebra_accept(struct integrator_tag *it);
 

@@ -51,8 +51,9 @@ static int first_not_finite(const double *value, int count)
 static void lay_out(const integrator *it, const double *y, const double *yp, double *state)
 {
     const dae_problem *p = &it->problem;
-    if (!p->rate_of) {
-        memcpy(state, y, (size_t)it->size * sizeof(double)); /* CVODE knows the states only */
+    if (!p->rate_of) { /* CVODE knows the states only */
+        for (int block = 0; block <= p->tangent.blocks; block++)
+            memcpy(state + (size_t)block * (size_t)it->full, y + (size_t)block * (size_t)it->size, (size_t)it->size * sizeof(double));
         return;
     }
     for (int k = 0; k < it->full; k++)
@@ -78,11 +79,66 @@ int integrator_evaluate_slopes(integrator *it)
     return 0;
 }
 
+/* result += some columns of a matrix times x, the matrix in compressed columns */
+static void add_product(int first, int last, const int *start, const int *row, const double *entry, const double *x, double *result)
+{
+    for (int j = first; j < last; j++) {
+        double factor = x[j];
+        if (factor != 0.0)
+            for (int k = start[j]; k < start[j + 1]; k++)
+                result[row[k]] += entry[k] * factor;
+    }
+}
+
+/* Evaluate J and P with the slopes of the states, and from them the slopes of the derivatives that are carried along. Those of
+ * algebraic variables follow from their equations: 0 = g_x s + g_z s_z + g_p. */
+static int evaluate_tangents(integrator *it)
+{
+    const dae_problem *p = &it->problem;
+    const tangent_problem *q = &p->tangent;
+    p->evaluate(q->slopes);
+    it->counts.evaluations++;
+    if (it->algebra.count && algebra_factor(it, q->entries))
+        return 1;
+    for (int i = 0; i < q->blocks; i++) {
+        size_t place = (size_t)(i + 1) * (size_t)it->full;
+        double *slope = p->slope + place, *s = p->state + place, *s_z = s + p->differential;
+        memset(slope, 0, (size_t)it->full * sizeof(double));
+        add_product(0, p->differential, q->column_start, q->row, q->entries, s, slope);
+        add_product(0, q->force_columns, q->force_start, q->force_row, q->force, q->seed + (size_t)i * (size_t)q->force_columns, slope);
+        if (it->algebra.count) {
+            for (int k = 0; k < it->algebra.count; k++)
+                s_z[k] = -slope[p->differential + k];
+            if (lu_solve(&it->algebra.lu, s_z))
+                return 1;
+            add_product(p->differential, it->full, q->column_start, q->row, q->entries, s, slope);
+        }
+    }
+    int wrong = first_not_finite(p->slope, it->full * (1 + q->blocks));
+    if (wrong >= 0) {
+        it->not_finite = wrong;
+        it->not_finite_time = *p->time;
+    }
+    return wrong >= 0;
+}
+
 /* Evaluate slopes and algebraic residuals, or solve the latter; 1 (recoverable) where that cannot be done. */
 static int evaluate_slopes(integrator *it, double t, handle y, handle yp)
 {
     load(it, t, y, yp);
-    return it->algebra.count ? algebra_solve(it) : integrator_evaluate_slopes(it);
+    if (it->algebra.count && algebra_solve(it))
+        return 1;
+    if (it->problem.tangent.blocks)
+        return evaluate_tangents(it);
+    return it->algebra.count ? 0 : integrator_evaluate_slopes(it);
+}
+
+/* Solve for what the solver's vectors do not hold: algebraic variables, and their derivatives. */
+static int complete_state(integrator *it)
+{
+    if (!it->algebra.count)
+        return 0;
+    return algebra_solve(it) || (it->problem.tangent.blocks && evaluate_tangents(it));
 }
 
 static int cvode_slopes(double t, handle y, handle yp, void *data)
@@ -90,7 +146,9 @@ static int cvode_slopes(double t, handle y, handle yp, void *data)
     integrator *it = data;
     if (evaluate_slopes(it, t, y, NULL))
         return 1;
-    memcpy(it->call.N_VGetArrayPointer(yp), it->problem.slope, (size_t)it->size * sizeof(double));
+    double *target = it->call.N_VGetArrayPointer(yp);
+    for (int block = 0; block <= it->problem.tangent.blocks; block++)
+        memcpy(target + (size_t)block * (size_t)it->size, it->problem.slope + (size_t)block * (size_t)it->full, (size_t)it->size * sizeof(double));
     return 0;
 }
 
@@ -122,7 +180,7 @@ static int evaluate_jacobian(integrator *it, double t, handle y, handle yp)
     load(it, t, y, yp);
     if (!it->algebra.count)
         return integrator_evaluate_jacobian(it);
-    return algebra_solve(it) || integrator_evaluate_jacobian(it) || algebra_factor(it);
+    return algebra_solve(it) || integrator_evaluate_jacobian(it) || algebra_factor(it, it->problem.entries);
 }
 
 /* matrix = scale * Jacobian + shift on the diagonal of the differential states; a derivative changes by -shift with its state */
@@ -217,12 +275,19 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
 {
     integrator *it = owner(solver);
     (void)matrix; (void)tolerance;
+    double *target = it->call.N_VGetArrayPointer(x);
+    const double *source = it->call.N_VGetArrayPointer(b);
     size_t bytes = (size_t)it->size * sizeof(double);
-    memcpy(it->right, it->call.N_VGetArrayPointer(b), bytes);
-    /* CVODE's iterations keep 0 = g solved, so the right side of its rows is zero */
-    memset(it->right + it->size, 0, (size_t)(it->problem.matrix_size - it->size) * sizeof(double));
-    int flag = lu_solve(&it->lu, it->right);
-    memcpy(it->call.N_VGetArrayPointer(x), it->right, bytes);
+    int flag = 0;
+    /* The iteration matrix of the derivatives is that of the states, block by block; what couples them to the states is left
+     * to the iterations (Maly & Petzold 1996, Appl. Numer. Math. 20:57). */
+    for (int first = 0; first < it->length && !flag; first += it->size) {
+        memcpy(it->right, source + first, bytes);
+        /* CVODE's iterations keep 0 = g solved, so the right side of its rows is zero */
+        memset(it->right + it->size, 0, (size_t)(it->problem.matrix_size - it->size) * sizeof(double));
+        flag = lu_solve(&it->lu, it->right);
+        memcpy(target + first, it->right, bytes);
+    }
     return flag;
 }
 
@@ -245,7 +310,7 @@ static void **find(void **table, void *entry)
 static int make_solver(integrator *it)
 {
     sundials_table *s = &it->call;
-    it->matrix_stub = s->SUNBandMatrix(it->size, 0, 0, it->context);
+    it->matrix_stub = s->SUNBandMatrix(it->length, 0, 0, it->context);
     it->solver = it->matrix_stub ? s->SUNLinSol_Band(it->y, it->matrix_stub, it->context) : NULL;
     if (!it->solver)
         return OUT_OF_MEMORY;
@@ -277,9 +342,10 @@ static void take_state(integrator *it)
 {
     const dae_problem *p = &it->problem;
     double *y = it->call.N_VGetArrayPointer(it->y), *yp = it->call.N_VGetArrayPointer(it->yp);
-    memset(yp, 0, (size_t)it->size * sizeof(double));
+    memset(yp, 0, (size_t)it->length * sizeof(double));
     if (!p->rate_of) {
-        memcpy(y, p->state, (size_t)it->size * sizeof(double));
+        for (int block = 0; block <= p->tangent.blocks; block++)
+            memcpy(y + (size_t)block * (size_t)it->size, p->state + (size_t)block * (size_t)it->full, (size_t)it->size * sizeof(double));
         algebra_restart(it);
         return;
     }
@@ -300,6 +366,7 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
     int flag;
     it->full = p->differential + p->algebraic;
     it->size = p->unknowns;
+    it->length = it->size * (1 + p->tangent.blocks);
     it->not_finite = it->bad_guard = -1;
     if (lu_init(&it->lu, p->matrix_size, p->column_start, p->row, order) ||
         algebra_init(&it->algebra, p->rate_of ? 0 : p->algebraic, p->differential, algebra_order))
@@ -309,14 +376,14 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
     if (!it->matrix || !it->right || s->SUNContext_Create(0, &it->context))
         return OUT_OF_MEMORY;
     s->SUNContext_ClearErrHandlers(it->context);
-    it->y = s->N_VNew_Serial(it->size, it->context);
-    it->yp = s->N_VNew_Serial(it->size, it->context);
-    it->tolerance = s->N_VNew_Serial(it->size, it->context);
-    it->spare = s->N_VNew_Serial(it->size, it->context);
-    it->weight = s->N_VNew_Serial(it->size, it->context);
+    it->y = s->N_VNew_Serial(it->length, it->context);
+    it->yp = s->N_VNew_Serial(it->length, it->context);
+    it->tolerance = s->N_VNew_Serial(it->length, it->context);
+    it->spare = s->N_VNew_Serial(it->length, it->context);
+    it->weight = s->N_VNew_Serial(it->length, it->context);
     if (!it->y || !it->yp || !it->tolerance || !it->spare || !it->weight)
         return OUT_OF_MEMORY;
-    memcpy(s->N_VGetArrayPointer(it->tolerance), atol, (size_t)it->size * sizeof(double));
+    memcpy(s->N_VGetArrayPointer(it->tolerance), atol, (size_t)it->length * sizeof(double));
     take_state(it);
     if ((flag = make_solver(it)))
         return flag;
@@ -442,21 +509,30 @@ static int failure(const integrator *it, int flag, double t)
     }
 }
 
+/* Load the solution at a time within the last step; 0 or a FAILED code. */
+static int load_within_step(integrator *it, double t)
+{
+    sundials_table *s = &it->call;
+    int implicit = it->problem.rate_of != NULL;
+    int flag = implicit ? s->IDAGetDky(it->memory, t, 0, it->spare) : s->CVodeGetDky(it->memory, t, 0, it->spare);
+    if (!flag && implicit)
+        flag = s->IDAGetDky(it->memory, t, 1, it->weight);
+    if (flag)
+        return FAILED_OTHER;
+    load(it, t, it->spare, it->weight);
+    return complete_state(it) ? FAILED_ALGEBRA : 0;
+}
+
 /* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
 static int fill_outputs(integrator *it, double t, int ends, const double *times, int count, int *done, double *outputs)
 {
-    sundials_table *s = &it->call;
     while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
-        int implicit = it->problem.rate_of != NULL;
-        int flag = implicit ? s->IDAGetDky(it->memory, times[*done], 0, it->spare) : s->CVodeGetDky(it->memory, times[*done], 0, it->spare);
-        if (!flag && implicit)
-            flag = s->IDAGetDky(it->memory, times[*done], 1, it->weight);
+        int flag = load_within_step(it, times[*done]);
         if (flag)
-            return FAILED_OTHER;
-        load(it, times[*done], it->spare, it->weight);
-        if (it->algebra.count && algebra_solve(it))
-            return FAILED_ALGEBRA;
-        memcpy(outputs + (size_t)*done * it->full, it->problem.state, (size_t)it->full * sizeof(double));
+            return flag;
+        double *output = outputs + (size_t)*done * (size_t)it->problem.kept_count;
+        for (int i = 0; i < it->problem.kept_count; i++)
+            output[i] = it->problem.state[it->problem.kept[i]];
         ++*done;
     }
     return 0;
@@ -488,9 +564,22 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
     }
     collect(it);
     load(it, *t, it->y, it->yp);
-    if (it->algebra.count && algebra_solve(it) && result >= 0)
+    if (complete_state(it) && result >= 0)
         result = FAILED_ALGEBRA;
     return result;
+}
+
+int integrator_sample(integrator *it, const double *times, int count, double *samples)
+{
+    double now = *it->problem.time;
+    size_t width = (size_t)it->full * (size_t)(1 + it->problem.tangent.blocks);
+    int flag = 0;
+    for (int i = 0; i < count && !flag; i++) {
+        flag = load_within_step(it, times[i]);
+        memcpy(samples + (size_t)i * width, it->problem.state, width * sizeof(double));
+    }
+    load(it, now, it->y, it->yp);
+    return flag ? flag : complete_state(it);
 }
 
 int integrator_errors(integrator *it, double *errors)
@@ -503,7 +592,7 @@ int integrator_errors(integrator *it, double *errors)
     if (flag)
         return flag;
     const double *error = s->N_VGetArrayPointer(it->spare), *weight = s->N_VGetArrayPointer(it->weight);
-    for (int i = 0; i < it->size; i++)
+    for (int i = 0; i < it->length; i++)
         errors[i] = fabs(error[i]) * weight[i];
     return 0;
 }

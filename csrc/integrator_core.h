@@ -95,6 +95,19 @@ int sundials_set(sundials_table *table, const char *name, void *address);
 /* Name of the i-th function, or NULL past the end. */
 const char *sundials_name(int i);
 
+/* Derivatives carried along with the states: blocks s' = J s + P q of the size of the system, behind the states themselves.
+ * One function buffer gives the slopes of the states, J and P at once. */
+typedef struct {
+    int blocks;                /* how many; none of what follows is used if there are none */
+    void *slopes;              /* function buffer: writes problem.slope, entries and force */
+    const double *entries;     /* J in compressed columns */
+    const int *column_start, *row;
+    const double *force;       /* P in compressed columns */
+    const int *force_start, *force_row;
+    int force_columns;
+    const double *seed;        /* q of each block, one after the other */
+} tangent_problem;
+
 typedef struct {
     void (*evaluate)(void *); /* CasADi's evaluation of a function buffer */
     void *slopes, *jacobian, *guards; /* function buffers; guards may be NULL */
@@ -113,6 +126,9 @@ typedef struct {
     const int *entry_place;    /* place in the pattern of each Jacobian entry; -1 for one that is not needed */
     const int *diagonal_place; /* place in the pattern of each differential state's diagonal; -1 where x' = v */
     int entry_count;
+    tangent_problem tangent;
+    const int *kept;           /* what of the state goes into each row of outputs */
+    int kept_count;
 } dae_problem;
 
 typedef struct {
@@ -127,7 +143,10 @@ typedef struct integrator_tag {
     double *matrix, *right; /* the iteration matrix and a right side for it */
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
-    int full, size, not_finite, bad_guard; /* full: of the problem's state; size: of the solver's vectors */
+    int full;                  /* of the system: states and algebraic variables */
+    int size;                  /* of its part in the solver's vectors */
+    int length;                /* of the solver's vectors: (1 + blocks) such parts */
+    int not_finite, bad_guard; /* place among the slopes, place among the guards; -1 if there is none */
     double not_finite_time;
     integration_counts counts, before;
 } integrator;
@@ -158,6 +177,8 @@ int integrator_restart(integrator *it, double t, double stop, int *direction);
  * On return *t is the time reached, problem.state the solution there, *done the next output, roots[] which guards crossed. */
 int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                    int most_steps);
+/* Fill rows of `samples` (whole states) from the polynomial of the last step; 0 or a FAILED code. */
+int integrator_sample(integrator *it, const double *times, int count, double *samples);
 /* Estimated local error of each state in units of its tolerance, after a failure. */
 int integrator_errors(integrator *it, double *errors);
 double integrator_step(integrator *it);

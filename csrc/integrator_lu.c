@@ -244,3 +244,11 @@ int lu_solve(lu_factors *lu, double *b)
     }
     return 0;
 }
+
+int lu_solve_many(lu_factors *lu, double *b, int count)
+{
+    int flag = 0;
+    for (int i = 0; i < count && !flag; i++)
+        flag = lu_solve(lu, b + (size_t)i * (size_t)lu->n);
+    return flag;
+}

@@ -28,5 +28,7 @@ void lu_free(lu_factors *lu);
 int lu_factor(lu_factors *lu, const double *value);
 /* Overwrite b by the solution; -1 if nothing has been factored. */
 int lu_solve(lu_factors *lu, double *b);
+/* The same for `count` right sides, one after the other. */
+int lu_solve_many(lu_factors *lu, double *b, int count);
 
 #endif

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -125,6 +125,14 @@ class SegmentFunctions:
         ramped = system.u[list(self.ramped)] if self.ramped else type(system.x)(0, 1)
         return [system.t, y, constants], ramped, ramped + slopes * (system.t - reference)
 
+    def _functions(self, name: str, expressions: list[ca.SX]) -> ca.Function:
+        """One function with several results, the first of them dense."""
+        arguments, ramped, course = self._arguments
+        results = [ca.densify(expressions[0]), *expressions[1:]]
+        if self.ramped:
+            results = ca.substitute(results, [ramped], [course])
+        return ca.Function(name, arguments, results)
+
     def _function(self, name: str, expression: ca.SX) -> ca.Function:
         arguments, ramped, course = self._arguments
         if self.ramped:
@@ -140,8 +148,21 @@ class SegmentFunctions:
     @cached_property
     def jacobian(self) -> ca.Function:
         """Sparse derivative of ``slopes`` by y."""
+        return self._function("jacobian", self._slopes_by_y)
+
+    @cached_property
+    def _slopes_by_y(self) -> ca.SX | ca.MX:
         whole = self.system.slopes_by(1, 2)
-        return self._function("jacobian", whole if self.system.states else ca.diagcat(type(whole)(1, 1), whole))
+        return whole if self.system.states else ca.diagcat(type(whole)(1, 1), whole)
+
+    def tangent(self, columns: tuple[int, ...]) -> Tangent:
+        """Return slopes with their sparse derivatives by y and by those constants at ``columns``."""
+        arguments, _, _ = self._arguments
+        kind = type(self.system.x)
+        slopes = ca.vertcat(self.system.ode if self.system.states else kind(1, 1), self.system.algebraic)
+        constants = arguments[2][list(columns)] if columns else kind(0, 1)
+        function = self._functions("tangent", [slopes, self._slopes_by_y, ca.jacobian(slopes, constants)])
+        return Tangent(function, columns)
 
     @cached_property
     def guards(self) -> ca.Function:
@@ -155,6 +176,18 @@ class SegmentFunctions:
         if self.system.singular:
             return _implicit_layout(sparsity, self.state_count, self.system)
         return _explicit_layout(sparsity, self.state_count)
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """What derivatives that are carried along are made of: ``s' = J s + P q`` with constants q.
+
+    Each column of s is one direction of change of y, each column of q that of the constants at ``columns``.
+    """
+
+    function: ca.Function
+    """Slopes (dense), J and P (sparse), with the arguments of :class:`SegmentFunctions`."""
+    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -268,16 +301,34 @@ def _elimination_order(starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 class SegmentIntegrator:
-    """Carries a system through smooth segments; ``y`` is read at a restart and written when a run returns."""
+    """Carries a system through smooth segments; ``y`` is read at a restart and written when a run returns.
 
-    def __init__(self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> None:
+    Parameters
+    ----------
+    functions : of the system.
+    t, y : where a run begins; y holds (x, z), and with a tangent one such block for each direction behind it.
+    rtol, atol : tolerances of local errors; atol like y.
+    kept : places of y that go into each row of outputs; (x, z) by default.
+    tangent : how derivatives are carried along; None for the states alone.
+    """
+
+    def __init__(
+        self,
+        functions: SegmentFunctions,
+        t: float,
+        y: np.ndarray,
+        rtol: float,
+        atol: np.ndarray,
+        kept: np.ndarray | None = None,
+        tangent: Tangent | None = None,
+    ) -> None:
         size = functions.state_count + len(functions.system.algebraics)
         layout = functions.layout
         self.functions = functions
         self._time = np.array([float(t)])
         self.y = np.array(y, dtype=float)
         self._constants = np.zeros(functions.constant_count)
-        self._slope = np.zeros(size)
+        self._slope = np.zeros(len(self.y))
         self._entries = np.zeros(len(layout.entry_place))
         self._guard = np.zeros(functions.system.guards.shape[0])
         self.watched = np.ones(len(self._guard), dtype=np.intc)
@@ -287,6 +338,8 @@ class SegmentIntegrator:
         self._buffers = [self._buffer(functions.slopes, self._slope), self._buffer(functions.jacobian, self._entries)]
         guards = self._buffer(functions.guards, self._guard) if len(self._guard) else None
         self._guards_buffer = guards
+        self.seed = np.zeros((len(self.y) // size - 1, 0 if tangent is None else len(tangent.columns)))
+        """Directions of change of the constants, shape (directions, columns); to be set before a restart."""
         self._driver = Integrator(
             sundials_addresses(),
             _buffer_evaluation(),
@@ -307,17 +360,29 @@ class SegmentIntegrator:
             layout.diagonal_place,
             layout.order,
             rtol,
-            np.ascontiguousarray(atol[layout.unknowns], dtype=float),
+            np.ascontiguousarray(atol.reshape(-1, size)[:, layout.unknowns].ravel(), dtype=float),
+            np.ascontiguousarray(np.arange(size) if kept is None else kept, dtype=np.intc),
+            None if tangent is None else self._tangent_parts(tangent),
             layout.implicit,
-            None if layout.algebra is None else (*layout.algebra, np.ascontiguousarray(atol[functions.state_count :], dtype=float)),
+            None if layout.algebra is None else (*layout.algebra, np.ascontiguousarray(atol[functions.state_count : size], dtype=float)),
         )
 
-    def _buffer(self, function: ca.Function, result: np.ndarray) -> ca.FunctionBuffer:
+    def _buffer(self, function: ca.Function, *results: np.ndarray) -> ca.FunctionBuffer:
         buffer = ca.FunctionBuffer(function)
         for place, argument in enumerate((self._time, self.y, self._constants)):
             buffer.set_arg(place, argument.data)
-        buffer.set_res(0, result.data)
+        for place, result in enumerate(results):
+            buffer.set_res(place, result.data)
         return buffer
+
+    def _tangent_parts(self, tangent: Tangent) -> tuple[Any, ...]:
+        patterns = [tangent.function.sparsity_out(place) for place in (1, 2)]
+        values = [np.zeros(pattern.nnz()) for pattern in patterns]
+        self._buffers.append(self._buffer(tangent.function, self._slope, *values))
+        parts: list[Any] = [self._buffers[-1]._self()]
+        for pattern, value in zip(patterns, values, strict=True):
+            parts += [value, np.array(pattern.colind(), dtype=np.intc), np.array(pattern.row(), dtype=np.intc)]
+        return (*parts, self.seed)
 
     def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> Outcome | None:
         """Start a segment at t that may not step past ``stop``; return None or why it cannot be started."""
@@ -356,9 +421,11 @@ class SegmentIntegrator:
         found = self._driver.errors()
         if found is None:
             return None
-        errors = np.zeros(len(self.y))
-        errors[self.functions.layout.unknowns] = found
-        return errors
+        unknowns = self.functions.layout.unknowns
+        blocks = found.reshape(-1, len(unknowns))
+        errors = np.zeros((len(blocks), len(self.y) // len(blocks)))
+        errors[:, unknowns] = blocks
+        return errors.ravel()
 
     @property
     def bad_guard(self) -> int | None:

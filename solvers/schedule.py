@@ -33,6 +33,10 @@ class Schedule:
         """Times at which an input or its slope jumps."""
         return {time for profile in self.profiles.values() for time in profile.times}
 
+    def changed(self, t: float) -> list[int]:
+        """Return the inputs whose profiles have a point at t."""
+        return [place for place, profile in self.profiles.items() if t in profile.times[(at := bisect_left(profile.times, t)) : at + 1]]
+
     def apply(self, t: float, u: np.ndarray, slopes: np.ndarray, everything: bool) -> None:
         """Set values and slopes that hold from t on, for the profiles that have a point at t (or all of them)."""
         for place, profile in self.profiles.items():
@@ -75,7 +79,7 @@ def make_schedule(system: DaeSystem, given: Mapping[Any, Any] | None) -> Schedul
         raise UsageError("inputs are given as a mapping from a variable or its name to a number or a Profile")
     if not given:
         return Schedule(profiles, inputs, parameters)
-    input_at, parameter_at, members = system.made("names of inputs and parameters", lambda: _names_at(system))
+    input_at, parameter_at, members = names_of_inputs(system)
     for key, value in given.items():
         for name in _names(system, key, input_at, parameter_at, members):
             if name in input_at:
@@ -109,7 +113,7 @@ def _names(
     if isinstance(key, str):
         names = [key] if key in inputs or key in parameters else members.get(key, [])
     else:
-        names = _names_of_component(system, key)
+        names = names_of_component(system, key)
     unknown = [name for name in names if name not in inputs and name not in parameters] if names else [str(key)]
     if unknown:
         computed = unknown[0] in system.names
@@ -127,13 +131,20 @@ def _names(
     return names
 
 
-def _names_of_component(system: DaeSystem, key: Any) -> list[str]:
+def names_of_component(system: DaeSystem, key: Any) -> list[str]:
+    """Return the names without time of what a reference stands for."""
     datas = list(key) if isinstance(key, IndexedComponent_slice) else list(key.values()) if key.is_indexed() else [key]
     return list(dict.fromkeys(system.time.name(data) for data in datas))
 
 
-def _names_at(system: DaeSystem) -> tuple[dict[str, int], dict[str, int], dict[str, list[str]]]:
+def names_of_inputs(system: DaeSystem) -> tuple[dict[str, int], dict[str, int], dict[str, list[str]]]:
     """Return the places of inputs and of parameters by name, and the names of a component's members."""
+    found: tuple[dict[str, int], dict[str, int], dict[str, list[str]]]
+    found = system.made("names of inputs and parameters", lambda: _names_at(system))
+    return found
+
+
+def _names_at(system: DaeSystem) -> tuple[dict[str, int], dict[str, int], dict[str, list[str]]]:
     input_at = {slot.name: place for place, slot in enumerate(system.inputs)}
     parameter_at = {str(data.name): place for place, data in enumerate(system.parameters)}
     members: dict[str, list[str]] = {}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from solvers.companion import Cause, Companion, Occasion
 from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
 from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
@@ -77,6 +78,11 @@ def simulate(
     StructureError : see :func:`solvers.lower`.
     SimulationError : the run failed; its ``trajectory`` holds what was computed, marked incomplete.
     """
+    return prepared_run(model, t_eval, inputs, rtol, atol).trajectory()
+
+
+def prepared_run(model: Any, t_eval: Any, inputs: Mapping[Any, Any] | None, rtol: float, atol: float) -> Run:
+    """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
     times = _checked_times(system, t_eval)
     if not _within(rtol, 1e-13, 0.1) or not _within(atol, 5e-324, 1e308):
@@ -87,7 +93,7 @@ def simulate(
         values.u[place] = value
     for place, value in schedule.parameters.items():
         values.p[place] = value
-    return _Run(system, times, schedule, values, rtol, atol).trajectory()
+    return Run(system, times, schedule, values, rtol, atol)
 
 
 def _within(tolerance: Any, lowest: float, highest: float) -> bool:
@@ -121,7 +127,7 @@ class _Firings:
 
 
 @dataclass(eq=False)
-class _Run:
+class Run:
     """The state of one simulation while it goes on."""
 
     system: DaeSystem
@@ -130,6 +136,7 @@ class _Run:
     values: Values
     rtol: float
     atol: float
+    companion: Companion = field(default_factory=Companion)
     records: list[EventRecord] = field(default_factory=list)
     firings: dict[int, _Firings] = field(default_factory=dict)
 
@@ -147,7 +154,7 @@ class _Run:
         self.end = float(self.times[-1])
         self.x, self.z = self.values.x.copy(), self.values.z.copy()
         self.u, self.slopes, self.reference = self.values.u.copy(), np.zeros(len(self.values.u)), self.t
-        self.outputs = np.full((len(self.times), self.functions.state_count + len(self.z)), np.nan)
+        self.size = self.functions.state_count + len(self.z)
         self.u_out = np.full((len(self.times), len(self.u)), np.nan)
         self.done = 0
         self.driver: SegmentIntegrator | None = None
@@ -156,6 +163,7 @@ class _Run:
 
     def trajectory(self) -> Trajectory:
         """Go through all segments."""
+        self.outputs = np.full((len(self.times), self.companion.width(self.size)), np.nan)
         try:
             self._begin()
             for stop in self._stops():
@@ -171,6 +179,7 @@ class _Run:
         self.schedule.apply(self.t, self.u, self.slopes, everything=True)
         start = self.system.made("start", lambda: start_problem(self.system, at_start=True))
         self.x, self.z = start.solve(self.t, self.x, self.z, self.u, self.values)
+        self.companion.begin(self._point(), self.values)
         self._happen(self._due(self.t), np.zeros(len(self.system.events), dtype=int))
 
     def _stops(self) -> list[float]:
@@ -196,6 +205,7 @@ class _Run:
         self.schedule.apply(stop, self.u, self.slopes, everything=False)
         if self.schedule.profiles:
             self._solve_algebra()
+            self.companion.given(self.schedule, stop)
         self._happen(self._due(stop), before)
 
     # -- one segment ----------------------------------------------------------------------------------------------
@@ -211,7 +221,8 @@ class _Run:
             outcome, t, self.done, crossed = driver.run(stop, self.times, self.done, self.outputs, MOST_STEPS_OF_A_SEGMENT)
             self._fill_inputs(first, self.done)
             self.t = t
-            self.x, self.z = driver.y[: len(self.x)].copy(), driver.y[self.functions.state_count :].copy()
+            self.x, self.z = driver.y[: len(self.x)].copy(), driver.y[self.functions.state_count : self.size].copy()
+            self.companion.take(driver, stop)
             self.fired_now.clear()
             if outcome is Outcome.FOUND_EVENT:
                 pairs = zip(self.watch.guarded, crossed, self.watch.directions, strict=True)
@@ -236,7 +247,8 @@ class _Run:
         driver.watched[:] = watched
         driver.offset[:] = self.watch.offset
         constants = self.functions.constants(self.values.p, self.u, self.slopes, self.reference)
-        return driver.restart(self.t, stop, self._y(), constants, self.watch.directions)
+        y = self.companion.full(driver, self._y(), self._point())
+        return driver.restart(self.t, stop, y, constants, self.watch.directions)
 
     def _leaving_zero(self, stop: float) -> list[int]:
         """Take a step on trial where a guard starts at zero: its motion tells whether it crosses, and to which side it belongs."""
@@ -254,7 +266,7 @@ class _Run:
         outcome, t, _, _ = driver.run(stop, np.zeros(0), 0, np.zeros((0, self.outputs.shape[1])), 1)
         if outcome < 0:
             return []
-        x, z = driver.y[: len(self.x)], driver.y[self.functions.state_count :]
+        x, z = driver.y[: len(self.x)], driver.y[self.functions.state_count : self.size]
         later, _ = self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)
         for place in self.undecided:
             self.watch.offset[place] = np.copysign(self.watch.offset[place], later[place])
@@ -273,20 +285,21 @@ class _Run:
         if self.driver is None:
             nominal = self.system.nominals if len(self.x) else np.ones(1)
             atol = self.atol * np.concatenate([nominal, self.system.algebraic_nominals])
-            self.driver = SegmentIntegrator(self.functions, self.t, self._y(), LOCAL_SHARE * self.rtol, LOCAL_SHARE * atol)
+            self.driver = self.companion.integrator(self.functions, self.t, self._y(), LOCAL_SHARE * self.rtol, LOCAL_SHARE * atol)
         return self.driver
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
         first = self.done
         if self.done < len(self.times) and self.times[self.done] == t:
-            self.outputs[self.done] = self._y()
+            self.outputs[self.done] = self.companion.row(self._y(), self._point())
             self.done += 1
         self._fill_inputs(first, self.done)
 
     def _fill_inputs(self, first: int, last: int) -> None:
         elapsed = self.times[first:last, None] - self.reference
         self.u_out[first:last] = self.u + self.slopes * elapsed
+        self.companion.fill(first, last)
 
     def _move_reference(self) -> None:
         """Bring ramped inputs to the present time."""
@@ -305,13 +318,20 @@ class _Run:
         ``before`` holds the sides on which the guards were before anything happened at this instant.
         """
         now = self._sides()
-        waiting = sorted({*numbers, *self.watch.crossings(before, now)}) if len(now) else []
+        occasions = {number: Occasion(Cause.TIME) for number in (*numbers, *self.watch.crossings(before, now))}
+        waiting = sorted(occasions)
+        crossed = [number for number in numbers if self.system.events[number].guard is not None]
+        occasions.update((number, Occasion(Cause.GUARD)) for number in crossed)
+        if waiting:
+            self.companion.occur(crossed, self._point(), self.slopes)
         count = 0
         while waiting:
             number = waiting.pop(0)
-            self._transit(number)
+            self._transit(number, occasions[number])
             before, now = now, self._sides()
-            waiting += [other for other in self.watch.crossings(before, now) if other != number and other not in waiting]
+            carried = [other for other in self.watch.crossings(before, now) if other != number and other not in waiting]
+            occasions.update((other, Occasion(Cause.EVENT, number)) for other in carried)
+            waiting += carried
             count += 1
             if count > MOST_EVENTS_AT_ONCE + len(now):
                 names = tuple(self.system.events[other].label for other in sorted({number, *waiting}))
@@ -321,7 +341,7 @@ class _Run:
                     "separate the thresholds of events that undo each other (hysteresis)",
                 )
 
-    def _transit(self, number: int) -> None:
+    def _transit(self, number: int, occasion: Occasion) -> None:
         event = self.system.events[number]
         self.records.append(EventRecord(self.t, event.name, event.block))
         uncertainty, _ = self.watch.certainty(self.slopes, *self._point())
@@ -332,12 +352,14 @@ class _Run:
                 raise self._failed(
                     f"event {event.label} at t = {self.t:g} sets a value that is not finite", (event.label,), "check its transition"
                 )
+            self.companion.leave(number, occasion, self._point(), self.slopes)
             for state, place in event.states:
                 self.x[state] = values[place]
             for place_of_input, place in event.inputs:
                 self.u[place_of_input] = values[place]
                 self.slopes[place_of_input] = 0.0
             self._solve_algebra()
+            self.companion.arrive(number, self._point(), self.slopes)
         self.fired_now.add(number)
         guards, _ = self.watch.look(*self._point())
         self.undecided.update(self.watch.settle({number}, guards, uncertainty))
@@ -393,13 +415,13 @@ class _Run:
         times, outputs, inputs = self.times[:done], self.outputs[:done], self.u_out[:done]
         if status is Status.INCOMPLETE and (not done or times[-1] < self.t) and np.isfinite(self._y()).all():
             # what went wrong shows at the last good point, which need not be an output
-            times, outputs = np.append(times, self.t), np.vstack([outputs, self._y()])
+            times, outputs = np.append(times, self.t), np.vstack([outputs[:, : self.size], self._y()])
             inputs = np.vstack([inputs, self._point()[3]])
         return Trajectory(
             system=self.system,
             t=times.copy(),
             x=outputs[:, : len(self.x)].copy(),
-            z=outputs[:, self.functions.state_count :].copy(),
+            z=outputs[:, self.functions.state_count : self.size].copy(),
             u=inputs.copy(),
             p=self.values.p.copy(),
             events=tuple(self.records),
@@ -420,8 +442,9 @@ class _Run:
             )
         if outcome is Outcome.FAILED_MODEL and driver.not_finite is not None:
             place, t = driver.not_finite
+            block, place = divmod(place, self.size)
             return self._failed(
-                f"not a number: the slope of {names[place]} is not finite at t = {t:.9g}",
+                f"not a number: the {'derivative of the ' if block else ''}slope of {names[place]} is not finite at t = {t:.9g}",
                 (names[place],),
                 "a division by zero, or the logarithm or root of a negative number: bound the variable or start elsewhere",
             )
@@ -434,7 +457,7 @@ class _Run:
                 "the solution may end there (two roots that meet, a variable that leaves its range); look at the last values",
             )
         errors = driver.errors()
-        worst = names[int(np.argmax(errors))] if errors is not None and np.isfinite(errors).all() else names[0]
+        worst = names[int(np.argmax(errors)) % self.size] if errors is not None and np.isfinite(errors).all() else names[0]
         return self._failed(
             f"the integration stopped at t = {self.t:.9g}: {_REASONS[outcome]}; step {driver.step:.3g}; dominated by {worst}",
             (worst,),
