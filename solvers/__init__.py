@@ -4,10 +4,12 @@ from solvers.diagnose import Diagnosis, diagnose
 from solvers.lower import lower
 from solvers.sensitivities import Method, Sensitivities, sensitivities
 from solvers.simulate import SimulationError, simulate
+from solvers.steady import Approach, SteadyState, steady_state
 from solvers.system import DaeSystem
 from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 
 __all__ = [
+    "Approach",
     "DaeSystem",
     "Diagnosis",
     "EventRecord",
@@ -16,9 +18,11 @@ __all__ = [
     "SimulationError",
     "Stats",
     "Status",
+    "SteadyState",
     "Trajectory",
     "diagnose",
     "lower",
     "sensitivities",
     "simulate",
+    "steady_state",
 ]

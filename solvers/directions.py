@@ -17,7 +17,7 @@ from scipy.sparse.linalg import splu
 from solvers.companion import Point
 from solvers.declare import declared_nominal
 from solvers.errors import UsageError
-from solvers.saltation import SparseDerivative, nonzeros
+from solvers.evaluation import SparseDerivative, nonzeros
 from solvers.schedule import Schedule, names_of_component, names_of_inputs
 from solvers.start import Values
 from solvers.suggest import did_you_mean

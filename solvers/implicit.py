@@ -17,13 +17,11 @@ import numpy as np
 from solvers.errors import NumericsError, StructureError
 from solvers.index import LocalIndex, high_index, local_index, without
 from solvers.misfit import listed
-from solvers.start import StartProblem, Values
+from solvers.start import AGREEMENT, StartProblem, Values
 from solvers.structure import equilibrated
 from solvers.system import DaeSystem
 
 MOST_ITERATIONS = 60
-AGREEMENT = 1e-6
-"""Fixed starts may miss the constraints by this share of their size; they are moved onto them."""
 
 
 def start_problem(system: DaeSystem, at_start: bool) -> StartProblem | ImplicitStart:

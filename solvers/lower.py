@@ -108,7 +108,7 @@ def _check_time_unit(frame: Frame) -> None:
 
 
 def _check_start(system: DaeSystem) -> None:
-    """Refuse a start that leaves states open or says more than there is to be said."""
+    """Refuse a start that leaves states open; what it says too much is compared when a run begins."""
     free = list(system.start_free)
     equations = system.start_residual.shape[0]
     if not free and not equations:
@@ -125,12 +125,4 @@ def _check_start(system: DaeSystem) -> None:
             f"{len(names)} differential state(s) have no start: {listed(names)}",
             names=names,
             hint="fix each at the first time, e.g. model.x[0].fix(1.0), or add an equation of the start",
-        )
-    if parts.surplus_equations:
-        all_names = system.start_equation_names + system.equation_names
-        names = [all_names[place] for place in parts.surplus_equations]
-        raise StructureError(
-            f"the start is over-determined by {listed(names)}",
-            names=names,
-            hint="unfix a state at the first time, or drop one of the equations of the start",
         )

@@ -22,32 +22,11 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from solvers.companion import Cause, Occasion, Point
 from solvers.errors import NumericsError
-from solvers.evaluation import Evaluation
+from solvers.evaluation import SparseDerivative
 from solvers.system import DaeSystem, LoweredEvent
 
 SLOPE_CHANGE = 0.1
 """A guard's slope may change by this share within the uncertainty of its event's time; beyond, the crossing counts as tangential."""
-
-
-def nonzeros(matrix: ca.SX) -> ca.SX:
-    """Return the entries of a sparse matrix as a column, also where there are none."""
-    return matrix.nz[:] if matrix.nnz() else type(matrix)(0, 1)
-
-
-class SparseDerivative:
-    """Values and sparse derivatives of a column of expressions, for repeated evaluation with arrays."""
-
-    def __init__(self, arguments: Sequence[ca.SX], expression: ca.SX, variables: Sequence[ca.SX]) -> None:
-        jacobians = [ca.jacobian(expression, variable) for variable in variables]
-        self._patterns = [(np.array(j.sparsity().row()), np.array(j.sparsity().colind()), j.shape) for j in jacobians]
-        results = [ca.densify(expression), *(nonzeros(j) for j in jacobians)]
-        self._evaluate = Evaluation(ca.Function("derivative", list(arguments), results))
-
-    def __call__(self, *point: float | np.ndarray) -> tuple[np.ndarray, list[csc_matrix]]:
-        """Return values, shape (rows,), and one sparse matrix for each group of variables."""
-        value, *entries = self._evaluate(*point)
-        matrices = [csc_matrix((entry, rows, starts), shape) for entry, (rows, starts, shape) in zip(entries, self._patterns, strict=True)]
-        return value, matrices
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,18 @@ import casadi as ca
 import numpy as np
 from pyomo.environ import value as value_of
 from scipy.sparse import csc_matrix
-from scipy.sparse.linalg import lsmr, splu
+from scipy.sparse.linalg import splu
 
 from solvers.errors import NumericsError, StructureError, UnsupportedModelError
+from solvers.evaluation import SparseDerivative
 from solvers.misfit import listed
+from solvers.newton import Equations, find_root
 from solvers.reader import Slot
 from solvers.system import DaeSystem
 from solvers.timeset import ParamOverTime
+
+AGREEMENT = 1e-6
+"""Conditions of the start that are not needed may miss by this share of their size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +92,29 @@ def _input_value(slot: Slot) -> float:
 class StartProblem:
     """``0 = residual(unknowns)`` for the algebraic variables, and at the very start for states without a fixed value.
 
-    Newton's method with step halving. Where the Jacobian is singular on the way, a least-squares step is taken; whether the
-    equations determine their unknowns is judged at the solution.
+    A start may say more than is needed, as long as it agrees: as many equations as unknowns are solved, the algebraic ones first,
+    and the others have to hold at the solution. Whether the equations determine their unknowns is judged there too.
     """
 
     def __init__(self, system: DaeSystem, at_start: bool) -> None:
         self.system = system
         self.free = list(system.start_free) if at_start else []
-        unknowns = ca.vertcat(system.x[self.free] if self.free else type(system.x)(0, 1), system.z)
-        residual = ca.vertcat(system.start_residual, system.algebraic) if at_start else system.algebraic
-        arguments = [system.t, system.x, system.z, system.u, system.p, system.start_values]
+        free = system.x[self.free] if self.free else type(system.x)(0, 1)
+        unknowns = ca.vertcat(free, system.z)
+        residual = ca.vertcat(system.algebraic, system.start_residual) if at_start else system.algebraic
+        names = [*system.equation_names, *(system.start_equation_names if at_start else ())]
         self.size = unknowns.shape[0]
-        self._function = ca.Function("start", arguments, [residual, ca.jacobian(residual, unknowns)]) if self.size else None
+        solved = _determining(ca.jacobian_sparsity(residual, unknowns)) if residual.shape[0] > self.size else list(range(self.size))
+        spare = [row for row in range(residual.shape[0]) if row not in set(solved)]
+        arguments = [*system.arguments, system.start_values]
+        self._derivative = SparseDerivative(arguments, residual[solved], [unknowns]) if self.size else None
+        self._spare = SparseDerivative(arguments, residual[spare], [ca.vertcat(system.x, system.z)]) if spare else None
+        self._names = [names[row] for row in solved]
+        self._spare_names = [names[row] for row in spare]
+        self._variables = [system.states[place].name for place in self.free] + [slot.name for slot in system.algebraics]
         self._scale = np.concatenate([system.nominals[self.free], system.algebraic_nominals])
-        self._equations = (system.start_equation_names if at_start else ()) + system.equation_names
+        slots = [*(system.states[place] for place in self.free), *system.algebraics]
+        self._lower, self._upper = bounds_of(slots)
         self._judges_rank = at_start
 
     def solve(self, t: float, x: np.ndarray, z: np.ndarray, u: np.ndarray, values: Values) -> tuple[np.ndarray, np.ndarray]:
@@ -108,62 +122,58 @@ class StartProblem:
 
         Raises
         ------
-        NumericsError : no convergence; the worst equation and the unknowns are named.
+        NumericsError : no solution was found, or start conditions contradict each other; equations and unknowns are named.
         StructureError : at the start, the equations do not determine their unknowns there.
         """
         x, z = x.copy(), z.copy()
-        function = self._function
-        if function is None:
-            return x, z
-        count = len(self.free)
-        unknowns = np.concatenate([x[self.free], z])
+        derivative, count = self._derivative, len(self.free)
+        if derivative is not None:
 
-        def evaluate(point: np.ndarray) -> tuple[np.ndarray, csc_matrix]:
-            x[self.free], z[:] = point[:count], point[count:]
-            residual, jacobian = function(t, x, z, u, values.p, values.start)
-            return np.asarray(residual).ravel(), jacobian.sparse().tocsc()
+            def evaluate(point: np.ndarray) -> tuple[np.ndarray, csc_matrix]:
+                x[self.free], z[:] = point[:count], point[count:]
+                residual, (jacobian,) = derivative(t, x, z, u, values.p, values.start)
+                return residual, jacobian
 
-        with np.errstate(all="ignore"):
-            residual, jacobian = evaluate(unknowns)
-            nudges = 3
-            for _ in range(100):
-                if not np.isfinite(residual).all() or not np.isfinite(jacobian.data).all():
-                    raise self._failure(t, residual, "an equation is not finite at the start values")
-                step, measure = self._step(jacobian, residual)
-                unknowns, residual, jacobian, stalled = _halved(evaluate, measure, unknowns, step, residual, jacobian)
-                solved = (np.abs(residual) <= 1e-13 * (abs(jacobian) @ (np.abs(unknowns) + self._scale))).all()
-                if solved and (stalled or (np.abs(step) <= 1e-11 * (np.abs(unknowns) + self._scale)).all()):
-                    if self._judges_rank:
-                        self._judge_rank(t, jacobian)
-                    evaluate(unknowns)
-                    return x, z
-                if stalled:
-                    if not nudges:
-                        break
-                    # a stationary point of the residual, such as a guess at which the Jacobian is singular
-                    nudges -= 1
-                    unknowns = unknowns + 0.1 * (np.abs(unknowns) + self._scale) * np.cos(np.arange(self.size) + nudges)
-                    residual, jacobian = evaluate(unknowns)
-        raise self._failure(t, residual, "the algebraic equations found no solution")
+            equations = Equations(evaluate, self._names, self._variables, self._scale, self._lower, self._upper)
+            root = find_root(equations, np.concatenate([x[self.free], z]), f"at t = {t:g}")
+            if self._judges_rank:
+                self._judge_rank(t, root.jacobian)
+            x[self.free], z[:] = root.point[:count], root.point[count:]
+        if self._spare is not None:
+            self._judge_agreement(t, x, z, self._spare(t, x, z, u, values.p, values.start))
+        return x, z
 
-    def _step(self, jacobian: csc_matrix, residual: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
-        """Return Newton's step, and the size of a residual in units of the unknowns (Deuflhard 2004, natural level function)."""
-        scaled = csc_matrix(jacobian.multiply(self._scale[None, :]))
-        try:
-            factors = splu(scaled)
-            step = factors.solve(-residual)
-        except RuntimeError:
-            step = np.full(self.size, np.nan)
-        if np.isfinite(step).all():
-            return step * self._scale, lambda other: float(np.linalg.norm(factors.solve(other)))
-        return lsmr(scaled, -residual)[0] * self._scale, lambda other: float(np.linalg.norm(other))
+    def _judge_agreement(self, t: float, x: np.ndarray, z: np.ndarray, found: tuple[np.ndarray, list[csc_matrix]]) -> None:
+        """Refuse conditions of the start that the others contradict."""
+        residual, (jacobian,) = found
+        size = np.concatenate([np.abs(x) + self.system.nominals, np.abs(z) + self.system.algebraic_nominals])
+        magnitude = abs(jacobian) @ size
+        wrong = np.flatnonzero(~(np.abs(residual) <= AGREEMENT * magnitude + 1e-300))
+        if not len(wrong):
+            return
+        fixed_from = len(self.system.start_equation_names) - len(self.system.start_fixed)
+        fixed = dict(zip(self.system.start_equation_names[fixed_from:], self.system.start_fixed, strict=True))
+        told = []
+        for row in wrong:
+            name = self._spare_names[row]
+            if name in fixed:
+                value = float(fixed[name].start.value)
+                told.append(f"{name} is fixed to {value:.6g}, consistent would be {value + residual[row]:.6g}")
+            else:
+                told.append(f"{name} is off by {residual[row]:.3g}")
+        names = [self._spare_names[row] for row in wrong]
+        raise NumericsError(
+            f"inconsistent initial conditions at t = {t:g}: {listed(told, 5)}",
+            names=names,
+            hint="the start is over-determined: unfix a state at the first time or drop an equation of the start, or correct the value",
+        )
 
     def _judge_rank(self, t: float, jacobian: csc_matrix) -> None:
         """Refuse equations that are structurally regular and yet do not determine their unknowns."""
         scaled = csc_matrix(jacobian.multiply(self._scale[None, :]))
         rows = np.maximum(abs(scaled).max(axis=1).toarray().ravel(), 1e-300)
         scaled = csc_matrix(scaled.multiply(1.0 / rows[:, None]))
-        names = self._names()
+        names = self._variables
         if self.size <= 400:
             _, singular, right = np.linalg.svd(scaled.toarray())
             if singular[-1] > 1e-14 * singular[0]:
@@ -182,34 +192,44 @@ class StartProblem:
             hint="the index may be above one at this point, or equations repeat each other; check the start and what is fixed",
         )
 
-    def _names(self) -> list[str]:
-        return [self.system.states[place].name for place in self.free] + [slot.name for slot in self.system.algebraics]
 
-    def _failure(self, t: float, residual: np.ndarray, what: str) -> NumericsError:
-        sizes = np.where(np.isfinite(residual), np.abs(residual), np.inf)
-        worst = int(np.argmax(sizes))
-        names = self._names()
-        return NumericsError(
-            f"{what} at t = {t:g}; largest residual {sizes[worst]:.3g} in {self._equations[worst]}",
-            names=[self._equations[worst], *names[:5]],
-            hint=f"better start values for {listed(names, 5)} may help; check that a solution exists",
-        )
+def bounds_of(slots: Sequence[Slot]) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper bounds of scalars, infinite where there is none; each of shape (n,)."""
+    lower = [-np.inf if slot.data.lb is None else float(slot.data.lb) for slot in slots]
+    upper = [np.inf if slot.data.ub is None else float(slot.data.ub) for slot in slots]
+    return np.array(lower, dtype=float), np.array(upper, dtype=float)
 
 
-def _halved(
-    evaluate: Callable[[np.ndarray], tuple[np.ndarray, csc_matrix]],
-    measure: Callable[[np.ndarray], float],
-    unknowns: np.ndarray,
-    step: np.ndarray,
-    residual: np.ndarray,
-    jacobian: csc_matrix,
-) -> tuple[np.ndarray, np.ndarray, csc_matrix, bool]:
-    """Take as much of a step as makes the residual's measure smaller; the last value says that nothing did."""
-    size, factor = measure(residual), 1.0
-    while factor > 1e-10:
-        point = unknowns + factor * step
-        new_residual, new_jacobian = evaluate(point)
-        if np.isfinite(new_residual).all() and measure(new_residual) <= (1 - 1e-4 * factor) * size:
-            return point, new_residual, new_jacobian, False
-        factor /= 2
-    return unknowns, residual, jacobian, True
+def _determining(incidence: ca.Sparsity) -> list[int]:
+    """Return as many rows as can be matched with columns, earlier rows first (Kuhn 1955's augmenting paths), in order."""
+    columns_of: list[list[int]] = [[] for _ in range(incidence.size1())]
+    for row, column in zip(*incidence.get_triplet(), strict=True):
+        columns_of[row].append(column)
+    row_of: dict[int, int] = {}
+    column_of: dict[int, int] = {}
+    for row in range(incidence.size1()):
+        if len(column_of) == incidence.size2():
+            break
+        _match(row, columns_of, row_of, column_of)
+    return sorted(column_of)
+
+
+def _match(row: int, columns_of: list[list[int]], row_of: dict[int, int], column_of: dict[int, int]) -> None:
+    """Match a row with a column, moving others to other columns where that is needed; do nothing if it cannot be done."""
+    reached_from: dict[int, int] = {}
+    queue = [row]
+    for current in queue:
+        for column in columns_of[current]:
+            if column in reached_from:
+                continue
+            reached_from[column] = current
+            if column in row_of:
+                queue.append(row_of[column])
+                continue
+            while True:
+                taker = reached_from[column]
+                left = column_of.get(taker, -1)
+                row_of[column], column_of[taker] = taker, column
+                if taker == row:
+                    return
+                column = left

@@ -14,7 +14,7 @@ from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Var
 
 from solvers import lower, simulate
 from solvers.declare import Interpolation, Profile
-from solvers.errors import StructureError, UsageError
+from solvers.errors import NumericsError, StructureError, UsageError
 
 
 def tank(end: float = 5.0) -> ConcreteModel:
@@ -181,8 +181,9 @@ def test_initial_guess_selects_the_root() -> None:
 def test_two_initial_values_for_one_state_are_refused() -> None:
     model = tank()
     model.extra = Constraint(expr=model.x[0] == 3)
-    with pytest.raises(StructureError):
+    with pytest.raises(NumericsError, match="inconsistent initial conditions") as caught:
         simulate(model, TIMES)
+    assert "extra" in caught.value.names
 
 
 # ---- profiles --------------------------------------------------------------------------------------------------------
