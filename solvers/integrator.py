@@ -175,7 +175,7 @@ class SegmentFunctions:
         place = {(row, column): k for k, (row, column) in enumerate(zip(*full.get_triplet(), strict=True))}
         entries = np.array([place[entry] for entry in zip(*sparsity.get_triplet(), strict=True)], dtype=np.intc)
         diagonal = np.array([place[i, i] for i in range(states)], dtype=np.intc)
-        return starts, rows, entries, diagonal, _elimination_order(size, starts, rows)
+        return starts, rows, entries, diagonal, elimination_order(size, starts, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +190,7 @@ class Tangent:
     columns: tuple[int, ...]
 
 
-def _elimination_order(size: int, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def elimination_order(size: int, starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the order of columns with the lesser fill of COLAMD and minimum degree on A'+A."""
     columns = np.repeat(np.arange(size), np.diff(starts))
     values = np.where(rows == columns, 4.0 * size, 1.0 + 0.1 * np.cos(np.arange(len(rows))))
@@ -303,6 +303,10 @@ class SegmentIntegrator:
         """
         outcome, t, done, crossed = self._driver.run(stop, times, done, outputs, most_steps)
         return outcome, t, done, crossed[: len(self._guard)]
+
+    def sample(self, times: np.ndarray) -> np.ndarray:
+        """Return y at times within the last step, by the method's own polynomial, shape (times, len(y))."""
+        return np.asarray(self._driver.sample(times))
 
     @property
     def counts(self) -> dict[str, int]:
