@@ -277,17 +277,18 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
     (void)matrix; (void)tolerance;
     double *target = it->call.N_VGetArrayPointer(x);
     const double *source = it->call.N_VGetArrayPointer(b);
-    size_t bytes = (size_t)it->size * sizeof(double);
-    int flag = 0;
+    size_t size = (size_t)it->size, whole = (size_t)it->problem.matrix_size;
+    int blocks = it->length / it->size;
+    for (int i = 0; i < blocks; i++) {
+        memcpy(it->right + (size_t)i * whole, source + (size_t)i * size, size * sizeof(double));
+        /* CVODE's iterations keep 0 = g solved, so the right side of its rows is zero */
+        memset(it->right + (size_t)i * whole + size, 0, (whole - size) * sizeof(double));
+    }
     /* The iteration matrix of the derivatives is that of the states, block by block; what couples them to the states is left
      * to the iterations (Maly & Petzold 1996, Appl. Numer. Math. 20:57). */
-    for (int first = 0; first < it->length && !flag; first += it->size) {
-        memcpy(it->right, source + first, bytes);
-        /* CVODE's iterations keep 0 = g solved, so the right side of its rows is zero */
-        memset(it->right + it->size, 0, (size_t)(it->problem.matrix_size - it->size) * sizeof(double));
-        flag = lu_solve(&it->lu, it->right);
-        memcpy(target + first, it->right, bytes);
-    }
+    int flag = lu_solve_many(&it->lu, it->right, blocks);
+    for (int i = 0; i < blocks; i++)
+        memcpy(target + (size_t)i * size, it->right + (size_t)i * whole, size * sizeof(double));
     return flag;
 }
 
@@ -372,7 +373,7 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
         algebra_init(&it->algebra, p->rate_of ? 0 : p->algebraic, p->differential, algebra_order))
         return OUT_OF_MEMORY;
     it->matrix = malloc((size_t)p->column_start[p->matrix_size] * sizeof(double));
-    it->right = malloc((size_t)p->matrix_size * sizeof(double));
+    it->right = malloc((size_t)p->matrix_size * (size_t)(1 + p->tangent.blocks) * sizeof(double));
     if (!it->matrix || !it->right || s->SUNContext_Create(0, &it->context))
         return OUT_OF_MEMORY;
     s->SUNContext_ClearErrHandlers(it->context);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const double DIAGONAL_PREFERENCE = 0.1; /* the diagonal is taken if it is this large against the largest candidate */
+enum { FEW_SIDES = 3 }; /* with fewer right sides they are solved for one by one */
 static const double SOUND_PIVOT = 1e-3;        /* a reused pivot has to be this large against the column's largest entry */
 
 int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order)
@@ -40,6 +41,7 @@ void lu_free(lu_factors *lu)
 {
     free(lu->lower_start); free(lu->upper_start); free(lu->lower_row); free(lu->upper_row);
     free(lu->lower); free(lu->upper); free(lu->pivot); free(lu->row_place); free(lu->work);
+    free(lu->side_by_side);
     free(lu->stack); free(lu->cursor); free(lu->mark); free(lu->reach);
     memset(lu, 0, sizeof *lu);
 }
@@ -245,10 +247,53 @@ int lu_solve(lu_factors *lu, double *b)
     return 0;
 }
 
+/* Up to LU_SIDES right sides at once: each factor is read once for all, and the innermost loop has a fixed length. */
+static void solve_side_by_side(lu_factors *lu, double *b, int count)
+{
+    int n = lu->n;
+    double *x = lu->side_by_side;
+    memset(x, 0, (size_t)n * LU_SIDES * sizeof(double));
+    for (int i = 0; i < n; i++)
+        for (int s = 0; s < count; s++)
+            x[(size_t)lu->row_place[i] * LU_SIDES + s] = b[(size_t)s * n + i];
+    for (int k = 0; k < n; k++) {
+        const double *known = x + (size_t)k * LU_SIDES;
+        for (int p = lu->lower_start[k]; p < lu->lower_start[k + 1]; p++) {
+            double *target = x + (size_t)lu->lower_row[p] * LU_SIDES, factor = lu->lower[p];
+            for (int s = 0; s < LU_SIDES; s++)
+                target[s] -= factor * known[s];
+        }
+    }
+    for (int k = n - 1; k >= 0; k--) {
+        double *known = x + (size_t)k * LU_SIDES;
+        for (int s = 0; s < LU_SIDES; s++)
+            known[s] /= lu->pivot[k];
+        for (int p = lu->upper_start[k]; p < lu->upper_start[k + 1]; p++) {
+            double *target = x + (size_t)lu->upper_row[p] * LU_SIDES, factor = lu->upper[p];
+            for (int s = 0; s < LU_SIDES; s++)
+                target[s] -= factor * known[s];
+        }
+    }
+    for (int k = 0; k < n; k++)
+        for (int s = 0; s < count; s++)
+            b[(size_t)s * n + lu->order[k]] = x[(size_t)k * LU_SIDES + s];
+}
+
 int lu_solve_many(lu_factors *lu, double *b, int count)
 {
-    int flag = 0;
-    for (int i = 0; i < count && !flag; i++)
-        flag = lu_solve(lu, b + (size_t)i * (size_t)lu->n);
-    return flag;
+    size_t n = (size_t)lu->n;
+    if (!lu->factored)
+        return -1;
+    if (count >= FEW_SIDES && !lu->side_by_side && !(lu->side_by_side = malloc(n * LU_SIDES * sizeof(double))))
+        return -1;
+    while (count > 0) {
+        int now = count < FEW_SIDES ? 1 : count < LU_SIDES ? count : LU_SIDES;
+        if (now == 1)
+            lu_solve(lu, b);
+        else
+            solve_side_by_side(lu, b, now);
+        count -= now;
+        b += (size_t)now * n;
+    }
+    return 0;
 }

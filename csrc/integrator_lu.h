@@ -6,6 +6,8 @@
 #ifndef INTEGRATOR_LU_H
 #define INTEGRATOR_LU_H
 
+enum { LU_SIDES = 8 }; /* right sides that are solved for together */
+
 typedef struct {
     int n;
     const int *column_start; /* pattern of the matrix, compressed columns */
@@ -16,6 +18,7 @@ typedef struct {
     int lower_size, upper_size;
     int *row_place;          /* place of each row among the pivots; -1 while it is none */
     double *work;
+    double *side_by_side;    /* LU_SIDES right sides; made when they are first needed */
     int *stack, *cursor, *mark, *reach;
     int factored;
     long factorizations, refactorizations;
@@ -28,7 +31,7 @@ void lu_free(lu_factors *lu);
 int lu_factor(lu_factors *lu, const double *value);
 /* Overwrite b by the solution; -1 if nothing has been factored. */
 int lu_solve(lu_factors *lu, double *b);
-/* The same for `count` right sides, one after the other. */
+/* The same for `count` right sides that lie one after the other; -1 also without memory. */
 int lu_solve_many(lu_factors *lu, double *b, int count);
 
 #endif

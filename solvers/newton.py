@@ -141,15 +141,15 @@ def _undamped(equations: Equations, start: np.ndarray) -> _Attempt:
     """Newton's method with whole steps: where its way leads over a ridge that no level function lets pass, it may still arrive."""
     point = start.copy()
     residual, jacobian = equations.evaluate(point)
-    for iteration in range(MOST_ITERATIONS):
-        if not np.isfinite(residual).all() or not np.isfinite(jacobian.data).all():
-            break
+    iterations = 0
+    while iterations < MOST_ITERATIONS and np.isfinite(residual).all() and np.isfinite(jacobian.data).all():
+        iterations += 1
         step, _ = _step(jacobian, residual, equations.scale)
         point = point + step
         residual, jacobian = equations.evaluate(point)
         if (np.abs(step) <= 1e-8 * (np.abs(point) + equations.scale)).all():
             return _newton(equations, point)
-    return _Attempt(point, residual, jacobian, iteration + 1, False)
+    return _Attempt(point, residual, jacobian, iterations, False)
 
 
 def _step(jacobian: csc_matrix, residual: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:

@@ -94,11 +94,14 @@ class Linearization:
 
     def _rows(self, places: Sequence[int]) -> np.ndarray:
         """Return the derivatives of some rows by (t, x, u, p), z following, shape (rows, 1 + ...)."""
-        rows = self.by_v[list(places)].toarray()
+        return self.reduced(self.by_v[list(places)].toarray(), self.by_z[list(places)].toarray())
+
+    def reduced(self, by_v: np.ndarray, by_z: np.ndarray) -> np.ndarray:
+        """Return derivatives by (t, x, u, p), z following, from those with z held and those by z; shapes (rows, ...)."""
         if self._algebra is None:
-            return rows
-        weights = self._algebra.solve(self.by_z[list(places)].toarray().T, trans="T")
-        return np.asarray(rows - (self.by_v[self._starts[1] : self._starts[2]].T @ weights).T)
+            return by_v
+        weights = self._algebra.solve(by_z.T, trans="T")
+        return np.asarray(by_v - (self.by_v[self._starts[1] : self._starts[2]].T @ weights).T)
 
     def guard(self, guard: int) -> np.ndarray:
         """Return the derivative of a guard by (t, x, u, p), shape (1 + ...,)."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from solvers.adjoint import Recording
 from solvers.directions import OutputFunctions, find_outputs, find_parameters
 from solvers.errors import NumericsError, UnsupportedModelError, UsageError
 from solvers.forward import Forward
@@ -27,6 +28,7 @@ class Method(Enum):
     """How derivatives are computed."""
 
     FORWARD = "forward: beside the states; the cost grows with the number of parameters"
+    ADJOINT = "adjoint: back through a recorded run; the cost grows with the number of outputs times that of output times"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def sensitivities(
     SimulationError : the run failed, or a guard touches zero without crossing it, so that the derivative does not exist.
     """
     if not isinstance(method, Method):
-        raise UsageError(f"method is one of solvers.Method, not {method!r}", hint="Method.FORWARD")
+        raise UsageError(f"method is one of solvers.Method, not {method!r}", hint="Method.FORWARD or Method.ADJOINT")
     system = current_system(model)
     if system.singular:
         raise UnsupportedModelError(
@@ -117,7 +119,8 @@ def sensitivities(
     run = prepared_run(system, t_eval, inputs, rtol, atol)
     chosen = find_parameters(system, run.schedule, parameters)
     names = find_outputs(system, outputs)
-    companion = Forward(run, chosen, OutputFunctions.of(system, names))
+    carried = Recording if method is Method.ADJOINT else Forward
+    companion = carried(run, chosen, OutputFunctions.of(system, names))
     run.companion = companion
     trajectory = run.trajectory()
     array = companion.derivatives(trajectory)

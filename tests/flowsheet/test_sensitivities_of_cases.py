@@ -10,7 +10,7 @@ import pytest
 
 from flowsheet import load_case
 from flowsheet.run import build_flowsheet
-from solvers import DaeSystem, lower, sensitivities, simulate
+from solvers import DaeSystem, Method, lower, sensitivities, simulate
 
 CASE = Path(__file__).parents[2] / "cases" / "cdc_line"
 TIMES = np.array([60.0, 600.0, 1230.0, 1800.0])
@@ -52,3 +52,13 @@ def test_the_cdc_line_against_central_differences(line: tuple[DaeSystem, dict[st
     noise = 1e-11 * values / steps[1]
     assert (np.abs(result.array[:, :, 0] - differences) <= 1e-6 * np.abs(differences).max(axis=0) + noise).all()
     assert (np.abs(result.array[:, :, 0]) > 1e-3 * values).any()  # which such differences tell to 1e-6
+
+
+def test_both_methods_agree_on_the_cdc_line(line: tuple[DaeSystem, dict[str, Any]]) -> None:
+    system, profiles = line
+    times, names = [1500.0], list(PARAMETERS)
+    options = {"inputs": profiles, "rtol": 1e-9, "atol": 1e-11}
+    forward = sensitivities(system, names, OUTPUTS[:2], times, **options).array
+    adjoint = sensitivities(system, names, OUTPUTS[:2], times, method=Method.ADJOINT, **options).array
+    magnitude = np.abs(list(PARAMETERS.values()))
+    assert adjoint * magnitude == pytest.approx(forward * magnitude, rel=1e-6, abs=1e-9 * np.abs(forward * magnitude).max())

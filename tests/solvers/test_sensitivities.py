@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,16 @@ from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Var
 from scipy.integrate import solve_ivp
 
-from solvers import lower, sensitivities, simulate
+from solvers import Method, Sensitivities, lower, sensitivities, simulate
 from solvers.declare import Interpolation, Profile
 from solvers.errors import NumericsError, UsageError
+
+Derive = Callable[..., Sensitivities]
+
+
+@pytest.fixture(params=list(Method), ids=lambda method: method.name.lower())
+def derive(request: pytest.FixtureRequest) -> Derive:
+    return partial(sensitivities, method=request.param)
 
 
 def model_with_time(end: float) -> ConcreteModel:
@@ -44,10 +53,10 @@ def decay(start: float = 2.0) -> ConcreteModel:
     return model
 
 
-def test_decay_by_rate_feed_and_start() -> None:
+def test_decay_by_rate_feed_and_start(derive: Derive) -> None:
     model = decay()
     t, k, u, x0 = np.linspace(0, 3, 7), 0.7, 0.3, 2.0
-    result = sensitivities(model, ["k", model.feed, model.x[0]], [model.x, "rate", "feed"], t, rtol=1e-10, atol=1e-12)
+    result = derive(model, ["k", model.feed, model.x[0]], [model.x, "rate", "feed"], t, rtol=1e-10, atol=1e-12)
     e = np.exp(-k * t)
     x = x0 * e + u / k * (1 - e)
     by_k = -t * x0 * e - u / k**2 * (1 - e) + u / k * t * e
@@ -109,19 +118,19 @@ def rober_reference(times: np.ndarray) -> np.ndarray:
     return np.asarray(run.y.T[:, 3:].reshape(-1, 3, 3))
 
 
-def test_rober_against_printed_values_and_radau() -> None:
+def test_rober_against_printed_values_and_radau(derive: Derive) -> None:
     times = np.array([0.4, 4.0, 40.0, 400.0])
-    result = sensitivities(rober(), ["p[1]", "p[2]", "p[3]"], ["y1", "y2", "y3"], times, rtol=1e-9, atol=1e-14)
+    result = derive(rober(), ["p[1]", "p[2]", "p[3]"], ["y1", "y2", "y3"], times, rtol=1e-9, atol=1e-14)
     assert result.array[0] == pytest.approx(np.array(ROBER_PRINTED), rel=2e-4)
     assert result.array == pytest.approx(rober_reference(times), rel=1e-6, abs=0)
 
 
-def test_derivatives_converge_with_the_tolerance() -> None:
+def test_derivatives_converge_with_the_tolerance(derive: Derive) -> None:
     times = np.array([4.0, 40.0])
     exact = rober_reference(times)
     errors = []
     for rtol in (1e-5, 1e-7, 1e-9):
-        found = sensitivities(rober(), "p", ["y1", "y2", "y3"], times, rtol=rtol, atol=1e-5 * rtol).array
+        found = derive(rober(), "p", ["y1", "y2", "y3"], times, rtol=rtol, atol=1e-5 * rtol).array
         errors.append(float(np.abs(found / exact - 1).max()))
     assert errors[0] < 1e-3
     assert errors[1] < 1e-5
@@ -141,12 +150,12 @@ def implicit_outflow() -> ConcreteModel:
     return model
 
 
-def test_algebraic_variables_by_parameter_and_start() -> None:
+def test_algebraic_variables_by_parameter_and_start(derive: Derive) -> None:
     model = implicit_outflow()
     system = lower(model)
     assert [slot.name for slot in system.algebraics] == ["z"]
     times = np.linspace(0, 2, 5)
-    result = sensitivities(system, ["p", "x"], ["z", "x"], times, rtol=1e-10, atol=1e-12)
+    result = derive(system, ["p", "x"], ["z", "x"], times, rtol=1e-10, atol=1e-12)
     z, p, x0 = result.trajectory["z"], 1.5, 1.2
     start = z[0]
     assert start + start**3 == pytest.approx(p * x0)
@@ -158,31 +167,31 @@ def test_algebraic_variables_by_parameter_and_start() -> None:
         assert result["x", name] == pytest.approx(x_by, rel=1e-7, abs=1e-9)
 
 
-def test_a_start_that_follows_from_an_equation() -> None:
+def test_a_start_that_follows_from_an_equation(derive: Derive) -> None:
     model = model_with_time(1.0)
     model.q = Param(initialize=6.0, mutable=True)
     model.k = Param(initialize=0.5, mutable=True)
     add_states(model, x=(None, lambda m, t: -m.k * m.x[t]), y=(1.0, lambda m, t: m.x[t]))
     model.start = Constraint(expr=model.x[0] ** 2 + model.x[0] == model.q * model.y[0])
     times = np.linspace(0, 1, 3)
-    result = sensitivities(model, ["q", "y"], ["x", "y"], times, rtol=1e-10, atol=1e-12)
+    result = derive(model, ["q", "y"], ["x", "y"], times, rtol=1e-10, atol=1e-12)
     by_q, decayed = 1 / 5, np.exp(-0.5 * times)
     assert result["x", "q"] == pytest.approx(by_q * decayed, rel=1e-8)
     assert result["x", "y"] == pytest.approx(6 * by_q * decayed, rel=1e-8)
     assert result["y", "y"] == pytest.approx(1 + 6 * by_q * (1 - decayed) / 0.5, rel=1e-8)
     with pytest.raises(UsageError, match="the start of x follows from the equations of the start"):
-        sensitivities(model, "x", "y", times)
+        derive(model, "x", "y", times)
 
 
 def complex_step(function: Any, value: float) -> Any:
     return np.imag(function(value + 1e-30j)) / 1e-30
 
 
-def test_an_input_that_rises_along_a_line() -> None:
+def test_an_input_that_rises_along_a_line(derive: Derive) -> None:
     model = decay()
     times = np.linspace(0, 3, 5)
     ramp = Profile((0.0, 3.0), (0.3, 0.9), Interpolation.LINEAR)
-    result = sensitivities(model, ["k", "x"], "x", times, inputs={"feed": ramp}, rtol=1e-10, atol=1e-12)
+    result = derive(model, ["k", "x"], "x", times, inputs={"feed": ramp}, rtol=1e-10, atol=1e-12)
 
     def x(k: Any) -> Any:
         e = np.exp(-k * times)
@@ -192,27 +201,27 @@ def test_an_input_that_rises_along_a_line() -> None:
     assert result["x", "x"] == pytest.approx(np.exp(-0.7 * times), rel=1e-8)
 
 
-def test_derivatives_by_the_start_compose_along_time() -> None:
+def test_derivatives_by_the_start_compose_along_time(derive: Derive) -> None:
     def oscillator(start: tuple[float, float]) -> ConcreteModel:
         model = model_with_time(2.0)
         add_states(model, x=(start[0], lambda m, t: m.v[t]), v=(start[1], lambda m, t: 3 * (1 - m.x[t] ** 2) * m.v[t] - m.x[t]))
         return model
 
     states, tight = ["x", "v"], {"rtol": 1e-10, "atol": 1e-12}
-    whole = sensitivities(oscillator((2.0, 0.3)), states, states, [0.0, 0.7, 2.0], **tight)
+    whole = derive(oscillator((2.0, 0.3)), states, states, [0.0, 0.7, 2.0], **tight)
     middle = (float(whole.trajectory["x"][1]), float(whole.trajectory["v"][1]))
-    rest = sensitivities(oscillator(middle), states, states, [1.3], **tight)
+    rest = derive(oscillator(middle), states, states, [1.3], **tight)
     assert whole.array[0] == pytest.approx(np.eye(2))
     assert rest.array[0] @ whole.array[1] == pytest.approx(whole.array[2], rel=1e-7, abs=1e-9)
 
 
-def test_the_points_of_time_are_the_default() -> None:
+def test_the_points_of_time_are_the_default(derive: Derive) -> None:
     model = decay()
-    assert list(sensitivities(model, "k", "x").t) == [0.0, 3.0]
+    assert list(derive(model, "k", "x").t) == [0.0, 3.0]
 
 
-def test_values_given_for_the_run_count() -> None:
-    result = sensitivities(decay(), ["k", "feed"], "x", [1.0], inputs={"k": 0.5, "feed": 0.0})
+def test_values_given_for_the_run_count(derive: Derive) -> None:
+    result = derive(decay(), ["k", "feed"], "x", [1.0], inputs={"k": 0.5, "feed": 0.0})
     assert result["x", "k"] == pytest.approx(-2 * math.exp(-0.5), rel=1e-7)
     assert result["x", "feed"] == pytest.approx((1 - math.exp(-0.5)) / 0.5, rel=1e-7)
 
@@ -255,8 +264,8 @@ def test_a_derivative_that_was_not_asked_for_is_not_there() -> None:
         result["x"]
 
 
-def test_a_derivative_that_does_not_exist_is_an_error() -> None:
+def test_a_derivative_that_does_not_exist_is_an_error(derive: Derive) -> None:
     model = decay(start=0.0)
     model.root = Expression(model.t, rule=lambda m, t: m.x[t] ** 0.5)
     with pytest.raises(NumericsError, match="not a number: the derivative of root by x at t = 0"):
-        sensitivities(model, "x", "root", [0.0, 1.0])
+        derive(model, "x", "root", [0.0, 1.0])

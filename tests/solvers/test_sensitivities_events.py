@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,19 @@ import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Var
 
-from solvers import Sensitivities, SimulationError, sensitivities, simulate
+from solvers import Method, Sensitivities, SimulationError, sensitivities, simulate
 from solvers.declare import Direction, Event, Interpolation, Profile
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 CLOSE = {"rel": 1e-7, "abs": 1e-8}
+
+
+Derive = Callable[..., Sensitivities]
+
+
+@pytest.fixture(params=list(Method), ids=lambda method: method.name.lower())
+def derive(request: pytest.FixtureRequest) -> Derive:
+    return partial(sensitivities, method=request.param)
 
 
 def build(
@@ -55,10 +64,16 @@ def check(result: Sensitivities, output: str, closed_form: Callable[..., Any], v
 
 
 def check_by_differences(
-    model: ConcreteModel, values: dict[str, float], outputs: list[str], times: Any, inputs: dict[str, Any] | None = None, step: float = 1e-4
+    derive: Derive,
+    model: ConcreteModel,
+    values: dict[str, float],
+    outputs: list[str],
+    times: Any,
+    inputs: dict[str, Any] | None = None,
+    step: float = 1e-4,
 ) -> Sensitivities:
     """Compare with central differences of tight runs; the steps are extrapolated (Richardson), so that 1e-7 is to be had."""
-    result = sensitivities(model, list(values), outputs, times, inputs=inputs, **TIGHT)
+    result = derive(model, list(values), outputs, times, inputs=inputs, **TIGHT)
     states = {slot.name: slot for slot in result.trajectory.system.states}
 
     def run(name: str, value: float) -> np.ndarray:
@@ -102,8 +117,8 @@ def switched(k1: Any, k2: Any, c: Any, x: Any) -> Any:
     return np.where(t < np.real(at), x * np.exp(-k1 * t), c * np.exp(-k2 * (t - at)))
 
 
-def test_a_guard_that_switches_a_rate() -> None:
-    result = sensitivities(switching(), list(SWITCH), "x", np.linspace(0, 4, 9), **TIGHT)
+def test_a_guard_that_switches_a_rate(derive: Derive) -> None:
+    result = derive(switching(), list(SWITCH), "x", np.linspace(0, 4, 9), **TIGHT)
     assert len(result.trajectory.events) == 1
     check(result, "x", switched, SWITCH)
 
@@ -137,13 +152,13 @@ def height(g: Any, e: Any, h: Any) -> Any:
     return np.array(found)
 
 
-def test_a_bouncing_ball_by_gravity_restitution_and_height() -> None:
-    result = sensitivities(bouncing_ball(), list(BALL), "h", np.linspace(0, 2, 11), **TIGHT)
+def test_a_bouncing_ball_by_gravity_restitution_and_height(derive: Derive) -> None:
+    result = derive(bouncing_ball(), list(BALL), "h", np.linspace(0, 2, 11), **TIGHT)
     assert len(result.trajectory.events) >= 3
     check(result, "h", height, BALL)
 
 
-def test_two_events_of_one_guard_happen_at_one_moving_time() -> None:
+def test_two_events_of_one_guard_happen_at_one_moving_time(derive: Derive) -> None:
     model = build(3.0, {"c": 0.6}, {}, {"x": (2.0, lambda m, t: -m.x[t]), "y": (1.0, lambda m, t: m.x[t])})
     guard = {"guard": lambda m, t: m.x[t] - m.c, "direction": Direction.FALLING}
     model.first = Event(**guard, transition=lambda m, t: [(m.x[t], 3 * m.c)])
@@ -154,10 +169,10 @@ def test_two_events_of_one_guard_happen_at_one_moving_time() -> None:
         at = np.log(x / c)
         return np.array([y + x * (1 - np.exp(-0.5)), (y + x - c) ** 2 + 3 * c * (1 - np.exp(-(1.8 - at)))])
 
-    check(sensitivities(model, ["c", "x", "y"], "y", times, **TIGHT), "y", y, {"c": 0.6, "x": 2.0, "y": 1.0})
+    check(derive(model, ["c", "x", "y"], "y", times, **TIGHT), "y", y, {"c": 0.6, "x": 2.0, "y": 1.0})
 
 
-def test_an_event_that_another_carries_across_zero_moves_with_it() -> None:
+def test_an_event_that_another_carries_across_zero_moves_with_it(derive: Derive) -> None:
     model = build(3.0, {"c": 1.0, "b": 2.0}, {"u": 1.0}, {"x": (0.2, lambda m, t: m.u[t]), "y": (0.5, lambda m, t: 0.1 * m.x[t])})
     model.second = Event(  # declared first: it happens after the one that brings it about all the same
         guard=lambda m, t: m.y[t] - 1.0,
@@ -175,12 +190,12 @@ def test_an_event_that_another_carries_across_zero_moves_with_it() -> None:
         return np.array([x + 0.4 * u, *(c * carried + b * carried * (t - at) for t in times[1:])])
 
     values = {"c": 1.0, "b": 2.0, "u": 1.0, "x": 0.2, "y": 0.5}
-    result = sensitivities(model, list(values), "x", times, **TIGHT)
+    result = derive(model, list(values), "x", times, **TIGHT)
     assert [record.event for record in result.trajectory.events] == ["first", "second"]
     check(result, "x", x, values)
 
 
-def test_events_of_two_tanks_at_one_instant_move_each_by_its_own() -> None:
+def test_events_of_two_tanks_at_one_instant_move_each_by_its_own(derive: Derive) -> None:
     model = build(2.0, {}, {}, {"a": (1.0, lambda m, t: -1.0), "b": (1.0, lambda m, t: -1.0)})
     for name in ("a", "b"):
         state = model.component(name)
@@ -190,7 +205,7 @@ def test_events_of_two_tanks_at_one_instant_move_each_by_its_own() -> None:
             transition=lambda m, t, state=state: [(state[t], 2 * state[t] ** 2 + 1.0)],
         )
         setattr(model, f"refill_{name}", refill)
-    result = sensitivities(model, ["a", "b"], ["a", "b"], [1.0], **TIGHT)
+    result = derive(model, ["a", "b"], ["a", "b"], [1.0], **TIGHT)
     assert len(result.trajectory.events) == 2
     assert result.array[0] == pytest.approx(np.eye(2), abs=1e-9)  # a refill at one level, at another time: x+ is the same
 
@@ -198,7 +213,7 @@ def test_events_of_two_tanks_at_one_instant_move_each_by_its_own() -> None:
 # ---- known times, profiles ----------------------------------------------------------------------------------------------
 
 
-def test_a_bolus_at_a_known_time_shows_at_that_time() -> None:
+def test_a_bolus_at_a_known_time_shows_at_that_time(derive: Derive) -> None:
     model = build(3.0, {"k": 0.9, "dose": 2.0}, {}, {"x": (1.0, lambda m, t: -m.k * m.x[t])})
     model.bolus = Event(at=(1.0, 2.0), transition=lambda m, t: [(m.x[t], m.x[t] + m.dose / (1 + m.x[t]))])
     times = np.array([0.5, 1.0, 1.7, 2.0, 3.0])
@@ -211,20 +226,20 @@ def test_a_bolus_at_a_known_time_shows_at_that_time() -> None:
             found.append(value)
         return np.array(found)
 
-    check(sensitivities(model, ["k", "dose", "x"], "x", times, **TIGHT), "x", x, {"k": 0.9, "dose": 2.0, "x": 1.0})
+    check(derive(model, ["k", "dose", "x"], "x", times, **TIGHT), "x", x, {"k": 0.9, "dose": 2.0, "x": 1.0})
 
 
-def test_an_event_at_the_start_happens_at_a_fixed_time() -> None:
+def test_an_event_at_the_start_happens_at_a_fixed_time(derive: Derive) -> None:
     model = build(1.0, {"c": 0.5, "k": 0.9}, {}, {"x": (1.0, lambda m, t: -m.k * m.x[t])})
     model.over = Event(guard=lambda m, t: m.x[t] - m.c, direction=Direction.RISING, transition=lambda m, t: [(m.x[t], m.c * m.x[t] / 2)])
 
     def x(c: Any, k: Any, x: Any) -> Any:
         return c * x / 2 * np.exp(-k * np.array([0.0, 1.0]))
 
-    check(sensitivities(model, ["c", "k", "x"], "x", [0.0, 1.0], **TIGHT), "x", x, {"c": 0.5, "k": 0.9, "x": 1.0})
+    check(derive(model, ["c", "k", "x"], "x", [0.0, 1.0], **TIGHT), "x", x, {"c": 0.5, "k": 0.9, "x": 1.0})
 
 
-def test_a_value_sampled_into_an_input_carries_its_derivative_until_a_profile_sets_it() -> None:
+def test_a_value_sampled_into_an_input_carries_its_derivative_until_a_profile_sets_it(derive: Derive) -> None:
     model = build(3.0, {"k": 0.4}, {"u": 1.0}, {"x": (1.0, lambda m, t: m.u[t] - m.k * m.x[t])})
     model.flow = Expression(model.t, rule=lambda m, t: 2 * m.u[t])
     model.sample = Event(at=(1.0,), transition=lambda m, t: [(m.u[t], 2 - m.k * m.x[t])])
@@ -240,12 +255,12 @@ def test_a_value_sampled_into_an_input_carries_its_derivative_until_a_profile_se
         later = go(at, u, 1.0)
         return [half, at, go(at, u, 0.5), later, go(later, 0.2, 0.5)], [2.0, 2 * u, 2 * u, 0.4, 0.4]
 
-    result = sensitivities(model, ["k", "x"], ["x", "flow"], times, inputs=inputs, **TIGHT)
+    result = derive(model, ["k", "x"], ["x", "flow"], times, inputs=inputs, **TIGHT)
     check(result, "x", lambda k, x: np.array(course(k, x)[0]), {"k": 0.4, "x": 1.0})
     check(result, "flow", lambda k, x: np.array(course(k, x)[1]), {"k": 0.4, "x": 1.0})
 
 
-def test_a_guard_on_a_ramp_and_a_jump_while_it_rises() -> None:
+def test_a_guard_on_a_ramp_and_a_jump_while_it_rises(derive: Derive) -> None:
     model = build(3.0, {"c": 0.8, "d": 0.3}, {"u": 0.0, "v": 0.0}, {"x": (0.0, lambda m, t: m.u[t] + m.v[t])})
     model.reached = Event(
         guard=lambda m, t: m.u[t] - m.c,
@@ -260,14 +275,14 @@ def test_a_guard_on_a_ramp_and_a_jump_while_it_rises() -> None:
         jumped = d * c * (x + 0.2 * at + 0.25 * at**2)
         return np.array([x + 0.45, *(jumped + 0.2 * (t - at) + 0.25 * (t**2 - at**2) + c * (t - at) for t in times[1:])])
 
-    check(sensitivities(model, ["c", "d", "x"], "x", times, inputs=inputs, **TIGHT), "x", x, {"c": 0.8, "d": 0.3, "x": 0.0})
+    check(derive(model, ["c", "d", "x"], "x", times, inputs=inputs, **TIGHT), "x", x, {"c": 0.8, "d": 0.3, "x": 0.0})
 
 
-def test_a_ramped_input_that_an_event_takes_over() -> None:
+def test_a_ramped_input_that_an_event_takes_over(derive: Derive) -> None:
     model = build(3.0, {"c": 0.5, "k": 0.2}, {"u": 0.0}, {"x": (0.1, lambda m, t: m.u[t] - m.k * m.x[t])})
     model.stop = Event(guard=lambda m, t: m.x[t] - m.c, direction=Direction.RISING, transition=lambda m, t: [(m.u[t], m.u[t])])
     inputs = {"u": Profile((0.0, 4.0), (0.2, 2.2), Interpolation.LINEAR)}
-    result = check_by_differences(model, {"c": 0.5, "k": 0.2, "x": 0.1}, ["x", "u"], [0.5, 2.0, 3.0], inputs)
+    result = check_by_differences(derive, model, {"c": 0.5, "k": 0.2, "x": 0.1}, ["x", "u"], [0.5, 2.0, 3.0], inputs)
     assert len(result.trajectory.events) == 1
     assert result["u", "c"][-1] > 0.1
 
@@ -275,7 +290,7 @@ def test_a_ramped_input_that_an_event_takes_over() -> None:
 # ---- algebraic variables ------------------------------------------------------------------------------------------------
 
 
-def test_algebraic_variables_jump_with_their_derivatives() -> None:
+def test_algebraic_variables_jump_with_their_derivatives(derive: Derive) -> None:
     """``x' = -z, z + z^3 = p x`` with a guard and a transition on z: ``ln z + 3 z^2 / 2 + p t`` is constant between events."""
     model = build(2.0, {"p": 1.5, "c": 0.5, "dose": 1.1}, {}, {"x": (1.2, lambda m, t: -m.z[t])}, unknowns={"z": 0.8})
     model.law = Constraint(model.t, rule=lambda m, t: m.z[t] + m.z[t] ** 3 == m.p * m.x[t])
@@ -304,7 +319,7 @@ def test_algebraic_variables_jump_with_their_derivatives() -> None:
         return np.array(found)
 
     values = {"p": 1.5, "c": 0.5, "dose": 1.1, "x": 1.2}
-    result = sensitivities(model, list(values), "z", times, **TIGHT)
+    result = derive(model, list(values), "z", times, **TIGHT)
     assert len(result.trajectory.events) >= 2
     check(result, "z", z, values)
 
@@ -321,29 +336,29 @@ def thrown_up(margin: float, **changes: Any) -> ConcreteModel:
 
 
 @pytest.mark.parametrize("margin", [1e-9, 1e-8])
-def test_a_guard_that_is_only_touched_is_refused(margin: float) -> None:
+def test_a_guard_that_is_only_touched_is_refused(derive: Derive, margin: float) -> None:
     model = thrown_up(margin, transition=lambda m, t: [(m.v[t], -m.v[t])])
     with pytest.raises(SimulationError, match=r"the guard of event top touches zero at t = 0\.(3|2999).* without crossing it") as caught:
-        sensitivities(model, "h", "h", [0.5])
+        derive(model, "h", "h", [0.5])
     assert caught.value.names == ("top",)
 
 
-def test_a_guard_that_crosses_with_a_slope_of_zero_is_refused() -> None:
+def test_a_guard_that_crosses_with_a_slope_of_zero_is_refused(derive: Derive) -> None:
     model = build(2.0, {}, {}, {"x": (0.0, lambda m, t: 1.0)})
     model.flat = Event(guard=lambda m, t: (m.x[t] - 1.0) ** 3, direction=Direction.RISING, transition=lambda m, t: [(m.x[t], 0.0)])
     with pytest.raises(SimulationError, match="the guard of event flat touches zero"):
-        sensitivities(model, "x", "x", [2.0])
+        derive(model, "x", "x", [2.0])
 
 
-def test_an_event_that_changes_nothing_may_touch() -> None:
-    result = sensitivities(thrown_up(1e-9), "h", "h", [0.5])
+def test_an_event_that_changes_nothing_may_touch(derive: Derive) -> None:
+    result = derive(thrown_up(1e-9), "h", "h", [0.5])
     assert len(result.trajectory.events) == 2
     assert result["h", "h"] == pytest.approx([1.0])
 
 
-def test_a_crossing_that_is_flat_but_resolved_has_its_derivative() -> None:
+def test_a_crossing_that_is_flat_but_resolved_has_its_derivative(derive: Derive) -> None:
     model = thrown_up(1e-3, transition=lambda m, t: [(m.v[t], 0.0)])
-    result = sensitivities(model, ["h", "v"], "h", [0.2, 0.4], **TIGHT)
+    result = derive(model, ["h", "v"], "h", [0.2, 0.4], **TIGHT)
     slope = float(np.sqrt(9 - 20 * 0.45 * (1 - 1e-3)))
     at = (3 - slope) / 10
     assert len(result.trajectory.events) == 2
