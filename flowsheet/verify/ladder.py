@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowsheet.verify import circuits, dae, events, fields, problems, units
+from flowsheet.verify import circuits, dae, emep, events, fields, mechanism, problems, units
 from flowsheet.verify.problems import InitialValueProblem, build_model, published
 from flowsheet.verify.rung import RULE, Group, Outcome, Run, Rung
 from flowsheet.verify.runs import at_end, event_times, simulated
@@ -35,7 +35,15 @@ def _ivp(name: str, problem: InitialValueProblem, asked: tuple[tuple[float, floa
 
 
 def _published(
-    name: str, group: Group, key: str, end_time: float, names: Callable[[int], str], build: Callable[[], Any], inputs: Any = None
+    name: str,
+    group: Group,
+    key: str,
+    end_time: float,
+    names: Callable[[int], str],
+    build: Callable[[], Any],
+    inputs: Any = None,
+    *,
+    start: float = 0.0,
 ) -> Rung:
     """Return a rung whose reference stands in ``published.toml``; ``names`` gives the name of a component, counted from 1."""
     end = published(key)
@@ -48,7 +56,7 @@ def _published(
         reference=end.values,
         source=end.source,
         standing=end.standing,
-        prepare=lambda: simulated(build(), [0.0, end_time], at_end(labels), inputs),
+        prepare=lambda: simulated(build(), [start, end_time], at_end(labels), inputs),
         agreed=end.agreed,
     )
 
@@ -140,6 +148,7 @@ LADDER: tuple[Rung, ...] = (
         fields.medical_akzo,
         fields.MEDAKZO_INPUTS,
     ),
+    _published("emep", Group.INITIAL_VALUE, "emep", emep.END, _Y, emep.ozone_chemistry, emep.INPUTS, start=emep.START),
     _published("beam", Group.INITIAL_VALUE, "beam", fields.BEAM_END, fields.beam_name, partial(fields.beam, solved=True)),
     _ivp("ring", problems.RING),
     _ivp("pleiades", problems.PLEIADES),
@@ -272,6 +281,7 @@ LADDER: tuple[Rung, ...] = (
     ),
     _refused("pendulum-rod", "the rod's length, index 3", dae.rod_pendulum, "rod"),
     _refused("car-axis", "two lengths, index 3", dae.car_axis, "axle", "distance"),
+    _refused("andrews", "three closed loops of seven bodies, index 3", mechanism.squeezing_mechanism, "loop"),
     _refused("fekete", "20 points on a sphere, index 2", dae.fekete, "sphere"),
 )
 

@@ -77,6 +77,10 @@ def systems(draw: st.DrawFn, least_algebraics: int = 0) -> System:
     )
 
 
+def _plain_name(symbol: str, k: int) -> str:
+    return f"{symbol}{k}"
+
+
 @dataclass(frozen=True)
 class Writing:
     """How a system is written as a model; every choice gives the same solution.
@@ -95,7 +99,7 @@ class Writing:
     variables: tuple[int, ...] = ()
     equations: tuple[int, ...] = ()
     flipped: tuple[int, ...] = ()
-    names: Callable[[str, int], str] = staticmethod(lambda symbol, k: f"{symbol}{k}")
+    names: Callable[[str, int], str] = _plain_name
     scales: tuple[float, ...] = ()
     pace: float = 1.0
     links: tuple[int, ...] = ()
