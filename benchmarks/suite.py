@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks import column, problems
+from benchmarks import column
 from benchmarks.harness import Peer, Problem
 from benchmarks.line import line_problem
 from benchmarks.peers import Task, casadi_cvodes, ours, ours_from_model, pyomo_simulator, scipy_bdf, segments_of
+from flowsheet.verify import problems
 
 GOAL_CASADI = 1 / 1.1
 GOAL_SIMULATOR = 20.0

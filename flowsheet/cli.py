@@ -1,4 +1,4 @@
-"""The command line: ``flowsheet check | run | report | show | units``.
+"""The command line: ``flowsheet check | run | report | show | units | verify``.
 
 Data go to stdout, logs and errors to stderr. Everything heavy is imported by the command that needs it.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
-INTERNAL, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+INTERNAL, USAGE, MISSED, INTERRUPTED, TERMINATED = 1, 2, 10, 130, 143
 
 
 class _Usage(Exception):
@@ -218,6 +218,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     units.add_argument("types", metavar="TYPE", nargs="*", help="only these types")
     units.set_defaults(list="types")
     units.add_argument("--csv", action="store_true", help="the parameters as CSV")
+    verify = add("verify", _verify, "Compare with published values, closed forms and other codes.")
+    verify.add_argument("names", metavar="NAME", nargs="*", help="only these rungs or groups of rungs")
+    verify.set_defaults(list="names")
+    verify.add_argument("--list", dest="only_list", action="store_true", help="say what would be compared, and with what")
+    verify.add_argument("--csv", action="store_true", help="one line per run, as CSV")
     options = _with_late_names(parser, *parser.parse_known_args(arguments))
     if options.version:
         options.command = _version
@@ -335,6 +340,37 @@ def _units(options: argparse.Namespace) -> int:
     for line in write(types):
         _print(line)
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from flowsheet.progress import Progress
+    from flowsheet.verify import ladder, table
+    from flowsheet.verify.rung import climb
+
+    rungs = ladder.chosen(options.names)
+    as_text = not (options.json or options.csv)
+    if options.only_list:
+        for line in [json.dumps([table.described(rung) for rung in rungs])] if options.json else table.list_lines(rungs):
+            _print(line)
+        return 0
+    results = []
+    for number, rung in enumerate(rungs, start=1):
+        progress = Progress(quiet=options.quiet)
+        progress.start(f"{rung.name} ({number} of {len(rungs)})")
+        try:
+            scores = climb(rung)
+        finally:
+            progress.stop()
+        results.append((rung, scores))
+        for line in table.rung_lines(rung, scores) if as_text else ():
+            _print(line)
+    if options.json:
+        _print(json.dumps(table.as_json(results), ensure_ascii=False))
+    for line in table.csv_lines(results) if options.csv else ():
+        _print(line)
+    if as_text:
+        _print(table.summary_line(results))
+    return 0 if all(table.passes(scores) for _, scores in results) else MISSED
 
 
 if __name__ == "__main__":

@@ -74,9 +74,9 @@ def _agreement(reading: Reading, side: Callable[[list[int]], ca.SX], symbols: ca
             left, right, other_left, other_right = np.asarray(function(point)).T
             magnitude = np.abs(left) + np.abs(right) + np.abs(other_left) + np.abs(other_right)
             with np.errstate(invalid="ignore"):
-                # Pyomo may have exchanged the sides
-                residual, other = left - right, other_left - other_right
-                apart = np.minimum(np.abs(residual - other), np.abs(residual + other)) > _ROUND_OFF * magnitude
+                one, other = left - right, other_left - other_right
+                # Pyomo exchanges the sides of some equations, and which depends on what is a number at a time
+                apart = np.minimum(np.abs(one - other), np.abs(one + other)) > _ROUND_OFF * magnitude
             compared |= mine & np.isfinite(magnitude)
             refuted |= mine & np.isfinite(magnitude) & apart
     if not compared.all():

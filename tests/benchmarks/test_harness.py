@@ -14,9 +14,10 @@ from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Var
 from scipy.integrate import solve_ivp
 
-from benchmarks import column, line, problems, report, suite
+from benchmarks import column, line, report, suite
 from benchmarks.harness import Peer, PeerFailure, Problem, Row, Run, compare, rung, tune
 from benchmarks.peers import casadi_cvodes, ours, pyomo_simulator, scipy_bdf, segments_of
+from flowsheet.verify.problems import ROBER
 from solvers import lower, simulate
 from solvers.declare import Direction, Event, Profile
 
@@ -172,7 +173,7 @@ def test_all_peers_agree_on_a_small_column() -> None:
 
 
 def test_published_problems_are_the_same_for_every_peer() -> None:
-    problem = suite.ivp_problem(problems.ROBER)
+    problem = suite.ivp_problem(ROBER)
     for peer in problem.peers:
         run = peer.prepare(1e-9)()
         assert problem.error(run.values) < 1e-6, peer.name

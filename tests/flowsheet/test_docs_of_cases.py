@@ -80,10 +80,10 @@ def test_all_keys_are_documented() -> None:
         assert re.search(rf"`\[*{key}\b", text), key
 
 
-@pytest.mark.parametrize("command", ["check", "run", "report", "show", "units"])
+@pytest.mark.parametrize("command", ["check", "run", "report", "show", "units", "verify"])
 def test_all_options_are_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = (DOCS / "command_line.md").read_text()
     assert main([command, "--help"]) == 0
     for option in set(re.findall(r"--[a-z]+", capsys.readouterr().out)):
         assert option in text
-    assert callable(_parse([command, *([] if command == "units" else ["x"])]).command)
+    assert callable(_parse([command, *([] if command in ("units", "verify") else ["x"])]).command)

@@ -2,61 +2,41 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Var
 
-from benchmarks.problems import HIRES, build_model, digits
+from flowsheet.verify.dae import cubic_law, cubic_time, hires_with_balance, rod_pendulum
+from flowsheet.verify.problems import HIRES, digits
 from solvers import lower, simulate
 from solvers.declare import Direction, Event, Interpolation, Profile
 from solvers.errors import StructureError
 
 
-def cubic(end: float = 4.0, start: float = 2.0) -> ConcreteModel:
-    """Return x' = -z, x = z + z^3: in terms of z, t = ln(z0/z) + 3/2 (z0^2 - z^2)."""
-    model = ConcreteModel()
-    model.t = ContinuousSet(bounds=(0, end))
-    model.x = Var(model.t, initialize=start)
-    model.z = Var(model.t, initialize=1.0)
-    model.inflow = Var(model.t, initialize=0.0)
-    model.inflow.fix(0.0)
-    model.x_dot = DerivativeVar(model.x, wrt=model.t)
-    model.balance = Constraint(model.t, rule=lambda m, t: m.x_dot[t] == m.inflow[t] - m.z[t])
-    model.law = Constraint(model.t, rule=lambda m, t: m.z[t] + m.z[t] ** 3 == m.x[t])
-    model.x[0].fix(start)
-    return model
-
-
-def time_to(z: float, z0: float = 1.0) -> float:
-    return math.log(z0 / z) + 1.5 * (z0**2 - z**2)
-
-
 def test_algebraic_variable_stays_and_follows_its_closed_form() -> None:
-    system = lower(cubic())
+    system = lower(cubic_law())
     assert (len(system.states), len(system.algebraics)) == (1, 1)
     trajectory = simulate(system, np.linspace(0, 4, 41), rtol=1e-9, atol=1e-11)
-    times = [time_to(z) for z in trajectory["z"]]
+    times = [cubic_time(z) for z in trajectory["z"]]
     np.testing.assert_allclose(times, trajectory.t, atol=1e-6)
     np.testing.assert_allclose(trajectory["z"] + trajectory["z"] ** 3, trajectory["x"], rtol=1e-8)
 
 
 @pytest.mark.parametrize("points", [2, 1001])
 def test_guard_of_an_algebraic_variable(points: int) -> None:
-    model = cubic()
+    model = cubic_law()
     model.half = Event(guard=lambda m, t: m.z[t] - 0.5, direction=Direction.FALLING)
     (record,) = simulate(model, np.linspace(0, 4, points), rtol=1e-9, atol=1e-11).events
-    assert record.time == pytest.approx(time_to(0.5), rel=1e-6)
+    assert record.time == pytest.approx(cubic_time(0.5), rel=1e-6)
 
 
 def test_state_jump_gives_new_consistent_algebraic_values() -> None:
     """At z = 0.5 the vessel is charged again to x = 2, so z is 1 again: the events come at equal distances."""
-    model = cubic(end=10.0)
+    model = cubic_law(end=10.0)
     model.charge = Event(guard=lambda m, t: m.z[t] - 0.5, direction=Direction.FALLING, transition=lambda m, t: [(m.x[t], 2.0)])
     trajectory = simulate(model, np.linspace(0, 10, 201), rtol=1e-9, atol=1e-11)
-    period = time_to(0.5)
+    period = cubic_time(0.5)
     np.testing.assert_allclose([record.time for record in trajectory.events], period * np.arange(1, 6), rtol=1e-6)
     np.testing.assert_allclose(trajectory["z"] + trajectory["z"] ** 3, trajectory["x"], rtol=1e-7)
     assert trajectory["z"].min() > 0.5 - 1e-6
@@ -64,34 +44,29 @@ def test_state_jump_gives_new_consistent_algebraic_values() -> None:
 
 def test_inputs_by_profile_in_a_semi_explicit_system() -> None:
     """An inflow of 1 holds z = 1 while it lasts; a ramp down is met by x = 2 + int (u - z)."""
-    steps = simulate(cubic(), [0.0, 1.0, 4.0], inputs={"inflow": Profile((0.0, 1.0), (1.0, 0.0))}, rtol=1e-9, atol=1e-11)
+    steps = simulate(cubic_law(), [0.0, 1.0, 4.0], inputs={"inflow": Profile((0.0, 1.0), (1.0, 0.0))}, rtol=1e-9, atol=1e-11)
     assert steps["z"][1] == pytest.approx(1.0, rel=1e-7)
-    assert time_to(steps["z"][2]) == pytest.approx(3.0, abs=1e-6)
+    assert cubic_time(steps["z"][2]) == pytest.approx(3.0, abs=1e-6)
     ramp = Profile((0.0, 2.0), (1.0, 0.0), Interpolation.LINEAR)
-    fine = simulate(cubic(), np.linspace(0, 4, 4001), inputs={"inflow": ramp}, rtol=1e-9, atol=1e-11)
+    fine = simulate(cubic_law(), np.linspace(0, 4, 4001), inputs={"inflow": ramp}, rtol=1e-9, atol=1e-11)
     inflow = np.clip(1 - fine.t / 2, 0, None)
     moved = np.trapezoid(inflow - fine["z"], fine.t)
     assert fine["x"][-1] - fine["x"][0] == pytest.approx(moved, abs=1e-6)
 
 
 def test_error_falls_with_the_tolerance() -> None:
-    system = lower(cubic())
+    system = lower(cubic_law())
     errors = []
     for rtol in (1e-4, 1e-6, 1e-8):
         z = simulate(system, [0.0, 4.0], rtol=rtol, atol=1e-2 * rtol)["z"][-1]
-        errors.append(abs(time_to(z) - 4.0))
+        errors.append(abs(cubic_time(z) - 4.0))
     assert errors[0] > errors[1] > errors[2]
     assert all(error < 100 * rtol for error, rtol in zip(errors, (1e-4, 1e-6, 1e-8), strict=True)), errors
 
 
 def test_hires_with_one_balance_as_an_algebraic_equation() -> None:
     """y7 + y8 is constant: y8 from a nonlinear form of that instead of its own differential equation, same published end."""
-    model = build_model(HIRES)
-    model.del_component(model.eq8)
-    model.y8[0].unfix()
-    model.closed = Constraint(model.t, rule=lambda m, t: (m.y7[t] + m.y8[t]) ** 3 == 0.0057**3)
-    model.y8[0].set_value(0.0057)
-    system = lower(model)
+    system = lower(hires_with_balance())
     assert (len(system.states), len(system.algebraics)) == (7, 1)
     trajectory = simulate(system, [0.0, HIRES.end_time], rtol=1e-9, atol=1e-11)
     assert digits(HIRES, [trajectory[name][-1] for name in HIRES.names]) > 6.5
@@ -99,21 +74,8 @@ def test_hires_with_one_balance_as_an_algebraic_equation() -> None:
 
 def test_cartesian_pendulum_is_refused_for_its_index() -> None:
     """The rod's length is a constraint among states: index three; the message names it."""
-    model = ConcreteModel()
-    model.t = ContinuousSet(bounds=(0, 1))
-    for name, start in (("x", 1.0), ("y", 0.0), ("vx", 0.0), ("vy", 0.0)):
-        state = Var(model.t, initialize=start)
-        model.add_component(name, state)
-        model.add_component(f"{name}_dot", DerivativeVar(state, wrt=model.t))
-        state[0].fix(start)
-    model.tension = Var(model.t, initialize=0.0)
-    model.kinematics_x = Constraint(model.t, rule=lambda m, t: m.x_dot[t] == m.vx[t])
-    model.kinematics_y = Constraint(model.t, rule=lambda m, t: m.y_dot[t] == m.vy[t])
-    model.force_x = Constraint(model.t, rule=lambda m, t: m.vx_dot[t] == -m.tension[t] * m.x[t])
-    model.force_y = Constraint(model.t, rule=lambda m, t: m.vy_dot[t] == -m.tension[t] * m.y[t] - 9.81)
-    model.rod = Constraint(model.t, rule=lambda m, t: m.x[t] ** 2 + m.y[t] ** 2 == 1)
     with pytest.raises(StructureError, match="rod"):
-        simulate(model, [0.0, 1.0])
+        simulate(rod_pendulum(), [0.0, 1.0])
 
 
 def test_structural_rank_that_is_not_rank() -> None:

@@ -10,31 +10,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyomo.dae import ContinuousSet, DerivativeVar
+from pyomo.dae import DerivativeVar
 from pyomo.environ import Block, ConcreteModel, Constraint, Var
 
-from benchmarks.problems import ROBER, ROBER_LONG, build_model
+from flowsheet.verify.dae import add_state
+from flowsheet.verify.dae import timed_model as model_with_time
+from flowsheet.verify.events import (
+    FIRST_IMPACT,
+    GRAVITY,
+    HIGH,
+    LOW,
+    OUTFLOW,
+    REFILL_FLOW,
+    RESTITUTION,
+    add_hopper,
+    draining_events,
+    draining_hopper,
+    falling_ball,
+    hopper,
+    hopper_events,
+    impact_time,
+    rober_first_percent,
+    rober_spent,
+)
 from solvers import Status, lower, simulate
 from solvers.declare import Direction, Event
 from solvers.errors import NumericsError
-
-GRAVITY, RESTITUTION = 9.81, 0.8
-
-
-def model_with_time(end: float) -> ConcreteModel:
-    model = ConcreteModel()
-    model.t = ContinuousSet(bounds=(0, end))
-    return model
-
-
-def add_state(block: Any, time: Any, name: str, start: float, slope: Any) -> None:
-    """Add a state ``name`` with ``slope(block, t)``."""
-    state = Var(time, initialize=start)
-    block.add_component(name, state)
-    block.add_component(f"{name}_dot", DerivativeVar(state, wrt=time))
-    derivative = block.component(f"{name}_dot")
-    block.add_component(f"{name}_balance", Constraint(time, rule=lambda b, t: derivative[t] == slope(b, t)))
-    state[time.first()].fix(start)
 
 
 def add_switch(block: Any, time: Any, name: str, value: float) -> None:
@@ -48,44 +49,19 @@ def add_switch(block: Any, time: Any, name: str, value: float) -> None:
 
 
 def test_rober_reaches_one_percent_of_the_product() -> None:
-    model = build_model(ROBER)
-    model.reached = Event(guard=lambda m, t: m.y3[t] - 0.01, direction=Direction.RISING)
-    trajectory = simulate(model, [0.0, 40.0], rtol=1e-11, atol=1e-13)
+    trajectory = simulate(rober_first_percent(), [0.0, 40.0], rtol=1e-11, atol=1e-13)
     (record,) = trajectory.events
     assert record.event == "reached"
     assert record.time == pytest.approx(0.264019078188, rel=1e-9)
 
 
 def test_rober_loses_its_reactant_late() -> None:
-    model = build_model(ROBER_LONG)
-    model.spent = Event(guard=lambda m, t: m.y1[t] - 1e-4, direction=Direction.FALLING)
-    trajectory = simulate(model, [0.0, 1e11], rtol=1e-11, atol=1e-13)
+    trajectory = simulate(rober_spent(), [0.0, 1e11], rtol=1e-11, atol=1e-13)
     (record,) = trajectory.events
     assert record.time == pytest.approx(2.07954968830e7, rel=1e-8)
 
 
 # ---- bouncing ball ---------------------------------------------------------------------------------------------------
-
-
-def falling_ball(end: float) -> ConcreteModel:
-    model = model_with_time(end)
-    model.ball = Block()
-    add_state(model.ball, model.t, "velocity", 0.0, lambda b, t: -GRAVITY)
-    add_state(model.ball, model.t, "height", 1.0, lambda b, t: b.velocity[t])
-    model.ball.impact = Event(
-        guard=lambda b, t: b.height[t],
-        direction=Direction.FALLING,
-        transition=lambda b, t: [(b.height[t], 0.0), (b.velocity[t], -RESTITUTION * b.velocity[t])],
-    )
-    return model
-
-
-FIRST_IMPACT = 0.451523640985731
-
-
-def impact_time(n: int) -> float:
-    """Return the time of impact n (from 1): the flight after impact k lasts 2 e^k t1."""
-    return FIRST_IMPACT * (1 + 2 * sum(RESTITUTION**k for k in range(1, n)))
 
 
 @pytest.mark.parametrize("points", [2, 1001])
@@ -117,36 +93,6 @@ def test_ball_at_rest_is_chattering_not_a_hang() -> None:
 
 # ---- refilled hopper -------------------------------------------------------------------------------------------------
 
-OUTFLOW, REFILL_FLOW, LOW, HIGH, START = 0.01, 0.2, 1.0, 4.0, 3.0
-
-
-def add_hopper(block: Any, time: Any, outflow: float = OUTFLOW) -> None:
-    add_switch(block, time, "refill", 0.0)
-    add_state(block, time, "mass", START, lambda b, t: REFILL_FLOW * b.refill[t] - outflow)
-    block.refill_start = Event(
-        guard=lambda b, t: b.mass[t] - LOW, direction=Direction.FALLING, transition=lambda b, t: [(b.refill[t], 1.0)]
-    )
-    block.refill_stop = Event(guard=lambda b, t: b.mass[t] - HIGH, direction=Direction.RISING, transition=lambda b, t: [(b.refill[t], 0.0)])
-
-
-def hopper_events(end: float, outflow: float = OUTFLOW) -> list[tuple[float, str]]:
-    """Return the closed form: emptying and filling at constant rates between the two levels."""
-    time, events = (START - LOW) / outflow, []
-    while time < end:
-        events.append((time, "refill_start"))
-        time += (HIGH - LOW) / (REFILL_FLOW - outflow)
-        if time < end:
-            events.append((time, "refill_stop"))
-        time += (HIGH - LOW) / outflow
-    return events
-
-
-def hopper(end: float) -> ConcreteModel:
-    model = model_with_time(end)
-    model.hopper = Block()
-    add_hopper(model.hopper, model.t)
-    return model
-
 
 def test_hopper_refills_at_the_closed_form_times() -> None:
     end = 3600.0
@@ -168,21 +114,9 @@ def test_hopper_events_do_not_depend_on_output_points() -> None:
 def test_hopper_emptied_by_its_own_weight_refills_identically_with_any_output() -> None:
     """A feed that falls with the level (curved guard) and steps that grow long in between."""
 
-    def build() -> ConcreteModel:
-        model = model_with_time(5000.0)
-        add_switch(model, model.t, "refill", 0.0)
-        add_state(model, model.t, "mass", 3.0, lambda m, t: 0.5 * m.refill[t] - 0.004 * m.mass[t])
-        model.low = Event(guard=lambda m, t: m.mass[t] - 1.0, direction=Direction.FALLING, transition=lambda m, t: [(m.refill[t], 1.0)])
-        model.full = Event(guard=lambda m, t: m.mass[t] - 4.0, direction=Direction.RISING, transition=lambda m, t: [(m.refill[t], 0.0)])
-        return model
-
-    one, many = (simulate(build(), np.linspace(0.0, 5000.0, points)) for points in (2, 1001))
+    one, many = (simulate(draining_hopper(5000.0), np.linspace(0.0, 5000.0, points)) for points in (2, 1001))
     assert one.events == many.events
-    emptying, filling = math.log(4.0) / 0.004, math.log((125.0 - 1.0) / (125.0 - 4.0)) / 0.004
-    expected = [math.log(3.0) / 0.004]
-    while expected[-1] < 5000.0:
-        expected.append(expected[-1] + (filling if len(expected) % 2 else emptying))
-    np.testing.assert_allclose([record.time for record in one.events], expected[:-1], rtol=1e-6)
+    np.testing.assert_allclose([record.time for record in one.events], draining_events(5000.0), rtol=1e-6)
 
 
 def test_mass_is_continuous_and_the_switch_is_recorded() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
-from pyomo.environ import Block, ConcreteModel, Constraint, Expression, Param, Var, cos, exp
+from pyomo.environ import Block, ConcreteModel, Constraint, Expression, Param, Var, cos, exp, sin
 
 from solvers import simulate
 from solvers.errors import UnsupportedModelError
@@ -43,6 +43,15 @@ def test_time_times_state() -> None:
     model = model_with_slope(lambda m, t: -2 * t * (m.y[t] - 1))
     trajectory = simulate(model, TIMES)
     np.testing.assert_allclose(trajectory["y"], 1 - np.exp(-(TIMES**2)), atol=1e-7)
+
+
+def test_equation_whose_sides_pyomo_exchanges_at_some_times_only() -> None:
+    """At t = 0 the sine is the number 0, so that 3 (sin t) - 3 y is a monomial there and Pyomo keeps the sides as written."""
+    model = model_with_slope(lambda m, t: 0 * t)
+    model.del_component(model.slope)
+    model.slope = Constraint(model.t, rule=lambda m, t: 3 * (-m.y[t] + sin(t)) == 3 * m.dy[t])
+    expected = (np.sin(TIMES) - np.cos(TIMES) + np.exp(-TIMES)) / 2
+    np.testing.assert_allclose(simulate(model, TIMES)["y"], expected, atol=5e-7)
 
 
 def test_rule_that_skips_the_start() -> None:

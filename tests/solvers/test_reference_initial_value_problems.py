@@ -1,7 +1,7 @@
 """Stiff and non-stiff initial value problems with published end values, scored by significant correct digits (scd).
 
 An end value passes if scd >= -log10(rtol) - 1.5; scd has to grow as rtol gets tighter.  Problems, published values and
-how far they were confirmed: ``benchmarks/problems.py``.
+how far they were confirmed: ``flowsheet/verify``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.problems import ARENSTORF, E5, HIRES, OREGO, ROBER, ROBER_LONG, InitialValueProblem, build_model, digits
+from flowsheet.verify.problems import ARENSTORF, E5, HIRES, OREGO, ROBER, ROBER_LONG, InitialValueProblem, build_model, digits
 from solvers import Status, lower, simulate
 
 TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10)

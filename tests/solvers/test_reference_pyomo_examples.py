@@ -12,57 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
-from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Set, Suffix, TransformationFactory, Var, exp, sin
+from pyomo.environ import ConcreteModel, Constraint, Expression, Set, Suffix, TransformationFactory, Var, exp, sin
 
+from flowsheet.verify.dae import batch_reactor, damped_pendulum
 from solvers import simulate
 from solvers.declare import Profile
 from solvers.errors import StructureError
 
 
-def pendulum(end: float = 10.0, *, indexed: bool = False) -> ConcreteModel:
-    """Return a damped pendulum; with ``indexed``, damping and stiffness are Params over time."""
-    model = ConcreteModel()
-    model.t = ContinuousSet(bounds=(0.0, end))
-    over = (model.t,) if indexed else ()
-    model.b = Param(*over, initialize=0.25)
-    model.c = Param(*over, initialize=5.0)
-    model.omega = Var(model.t, initialize=0.0)
-    model.theta = Var(model.t, initialize=3.04)
-    model.domega = DerivativeVar(model.omega, wrt=model.t)
-    model.dtheta = DerivativeVar(model.theta, wrt=model.t)
-    model.omega[0].fix(0.0)
-    model.theta[0].fix(3.14 - 0.1)
-
-    def spin(m: Any, t: Any) -> Any:
-        b, c = (m.b[t], m.c[t]) if indexed else (m.b, m.c)
-        return m.domega[t] == -b * m.omega[t] - c * sin(m.theta[t])
-
-    model.spin = Constraint(model.t, rule=spin)
-    model.turn = Constraint(model.t, rule=lambda m, t: m.dtheta[t] == m.omega[t])
-    return model
-
-
-def batch_reactor(*, indexed: bool = False) -> ConcreteModel:
-    """Return A <-> B <-> C with the mass balance as an algebraic equation (Biegler 2010, chapter 9)."""
-    model = ConcreteModel()
-    model.t = ContinuousSet(bounds=(0.0, 1.0))
-    model.p1 = Param(model.t, initialize=4.0) if indexed else Param(initialize=4.0)
-    model.za, model.zb, model.zc = Var(model.t, initialize=1.0), Var(model.t, initialize=0.0), Var(model.t)
-    model.dza, model.dzb = DerivativeVar(model.za), DerivativeVar(model.zb)
-    model.za[0].fix(1.0)
-    model.zb[0].fix(0.0)
-
-    def forward(m: Any, t: Any) -> Any:
-        return m.p1[t] if indexed else m.p1
-
-    model.a = Constraint(model.t, rule=lambda m, t: m.dza[t] == -forward(m, t) * m.za[t] + 2 * m.zb[t])
-    model.bee = Constraint(model.t, rule=lambda m, t: m.dzb[t] == forward(m, t) * m.za[t] - 42 * m.zb[t] + 20 * m.zc[t])
-    model.total = Constraint(model.t, rule=lambda m, t: m.za[t] + m.zb[t] + m.zc[t] == 1)
-    return model
-
-
 def test_pendulum() -> None:
-    trajectory = simulate(pendulum(), np.linspace(0, 10, 100), rtol=1e-10, atol=1e-12)
+    trajectory = simulate(damped_pendulum(), np.linspace(0, 10, 100), rtol=1e-10, atol=1e-12)
     assert trajectory["omega"][-1] == pytest.approx(1.5638581, abs=1e-6)
     assert trajectory["theta"][-1] == pytest.approx(0.0317884, abs=1e-6)
 
@@ -79,7 +38,7 @@ def test_index_one_dae() -> None:
 
 def test_pendulum_with_varying_inputs() -> None:
     """The ``var_input`` suffix of pyomo.dae's Simulator: each level holds from its time on."""
-    model = pendulum(20.0, indexed=True)
+    model = damped_pendulum(20.0, indexed=True)
     model.var_input = Suffix(direction=Suffix.LOCAL)
     model.var_input[model.b] = {0: 0.25, 15: 0.025}
     model.var_input[model.c] = {0: 5.0, 7: 50}
@@ -87,7 +46,7 @@ def test_pendulum_with_varying_inputs() -> None:
 
     state = (3.04, 0.0)
     for k, (b, c, start, end) in enumerate(((0.25, 5.0, 0, 7), (0.25, 50.0, 7, 15), (0.025, 50.0, 15, 20))):
-        piece = pendulum(end - start)
+        piece = damped_pendulum(end - start)
         piece.del_component(piece.spin)
         piece.spin = Constraint(piece.t, rule=_spin_with(b, c))
         piece.theta[0].fix(state[0])
@@ -98,7 +57,7 @@ def test_pendulum_with_varying_inputs() -> None:
 
 
 def _spin_with(b: float, c: float) -> Any:
-    return lambda m, t: m.domega[t] == -b * m.omega[t] - c * sin(m.theta[t])
+    return lambda m, t: m.omega_dot[t] == -b * m.omega[t] - c * sin(m.theta[t])
 
 
 def test_batch_reactor_with_a_varying_rate() -> None:
