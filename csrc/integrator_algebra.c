@@ -11,7 +11,7 @@ enum { MOST_ITERATIONS = 25 };
  * take for the course of the solution. */
 static const double ALGEBRA_SHARE = 1e-3;
 /* Changes that no longer shrink but are this small are rounding. */
-static const double ROUNDING_SHARE = 0.1;
+static const double ROUNDING_SHARE = 1.0;
 /* Factors are renewed where the changes shrink by less than this. */
 static const double SLOWEST_RATE = 0.2;
 
@@ -55,24 +55,22 @@ void algebra_restart(integrator *it)
     algebra_accept(it);
 }
 
-int algebra_factor(integrator *it, const double *entries)
+int algebra_factor(algebra_solver *a, const double *entries)
 {
-    algebra_solver *a = &it->algebra;
     for (int k = 0; k < a->start[a->count]; k++)
         a->matrix[k] = entries[a->entry[k]];
     a->factored = lu_factor(&a->lu, a->matrix) == 0;
     return !a->factored;
 }
 
-static int renew_factors(integrator *it)
+static int renew_factors(integrator *it, algebra_solver *a)
 {
-    return integrator_evaluate_jacobian(it) || algebra_factor(it, it->problem.entries);
+    return integrator_evaluate_jacobian(it) || algebra_factor(a, it->problem.entries);
 }
 
 /* Put the change that Newton's method wants into `change`, and return its size in units of the tolerance. */
-static double newton_change(integrator *it)
+static double newton_change(const integrator *it, algebra_solver *a)
 {
-    algebra_solver *a = &it->algebra;
     const double *z = it->problem.state + it->problem.differential;
     double largest = 0.0;
     memcpy(a->change, it->problem.slope + it->problem.differential, (size_t)a->count * sizeof(double));
@@ -86,9 +84,8 @@ static double newton_change(integrator *it)
     return largest;
 }
 
-static int give_up(integrator *it)
+static int give_up(integrator *it, algebra_solver *a)
 {
-    algebra_solver *a = &it->algebra;
     double largest = -1.0;
     for (int i = 0; i < a->count; i++) {
         double size = fabs(it->problem.slope[it->problem.differential + i]);
@@ -99,13 +96,12 @@ static int give_up(integrator *it)
     }
     a->stuck_time = *it->problem.time;
     a->factored = a->is_solved = 0;
-    memcpy(it->problem.state + it->problem.differential, a->accepted, (size_t)a->count * sizeof(double));
+    memcpy(it->problem.state + it->problem.differential, it->algebra.accepted, (size_t)a->count * sizeof(double));
     return 1;
 }
 
-int algebra_solve(integrator *it)
+int algebra_solve(integrator *it, algebra_solver *a)
 {
-    algebra_solver *a = &it->algebra;
     dae_problem *p = &it->problem;
     double *z = p->state + p->differential, before = INFINITY;
     int renewed = 0;
@@ -113,25 +109,25 @@ int algebra_solve(integrator *it)
         return 0;
     for (int iteration = 0; iteration < MOST_ITERATIONS; iteration++) {
         if (integrator_evaluate_slopes(it))
-            return give_up(it);
+            return give_up(it, a);
         if (!a->factored) {
-            if (renew_factors(it))
-                return give_up(it);
+            if (renew_factors(it, a))
+                return give_up(it, a);
             renewed = 1;
         }
-        double size = newton_change(it);
+        double size = newton_change(it, a);
         if (!(size < SLOWEST_RATE * before) && iteration && size > ALGEBRA_SHARE) {
             if (size <= ROUNDING_SHARE && renewed)
                 size = 0.0;
             else {
-                if (renew_factors(it) || (renewed && size > 2.0 * before && iteration > 3))
-                    return give_up(it);
+                if (renew_factors(it, a) || (renewed && size > 2.0 * before && iteration > 3))
+                    return give_up(it, a);
                 renewed = 1;
-                size = newton_change(it);
+                size = newton_change(it, a);
             }
         }
         if (!isfinite(size))
-            return give_up(it);
+            return give_up(it, a);
         if (size <= ALGEBRA_SHARE) {
             memcpy(a->solved_x, p->state, (size_t)p->differential * sizeof(double));
             a->solved_time = *p->time;
@@ -142,5 +138,5 @@ int algebra_solve(integrator *it)
             z[i] -= a->change[i];
         before = size;
     }
-    return give_up(it);
+    return give_up(it, a);
 }

@@ -26,9 +26,9 @@ void algebra_free(algebra_solver *algebra);
 /* Forget what was solved: state or constants have changed from outside. */
 void algebra_restart(struct integrator_tag *it);
 /* Solve for z in the problem's state, from what stands there; leaves the slopes at the solution. 0, or 1 if there is none. */
-int algebra_solve(struct integrator_tag *it);
+int algebra_solve(struct integrator_tag *it, algebra_solver *algebra);
 /* Factor dg/dz, taken from a Jacobian's entries; 0, or 1 if it is singular. */
-int algebra_factor(struct integrator_tag *it, const double *entries);
+int algebra_factor(algebra_solver *algebra, const double *entries);
 /* Keep z as what a failed attempt returns to. */
 void algebra_accept(struct integrator_tag *it);
 

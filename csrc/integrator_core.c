@@ -12,7 +12,14 @@ enum { MOST_FAILURES = 30 };
 enum { MOST_STALLED = 10 };
 /* Newton's iterations end at this share of the local error allowed. SUNDIALS' 0.1 leaves so much noise in the error estimate that
  * OREGO, HIRES and ROBER take 25 to 45 % more steps for one digit less. */
-static const double NEWTON_SHARE = 0.01;
+static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
+/* Newton's iterations cannot get closer than this: the equations are rounded. */
+static const double NEWTON_ROUNDING = 1e-13;
+
+static double newton_share(double rtol)
+{
+    return fmin(MOST_NEWTON_SHARE, fmax(NEWTON_SHARE, NEWTON_ROUNDING / rtol));
+}
 
 static const char *const NAMES[] = {
 #define NAME(name, result, arguments) #name,
@@ -60,9 +67,10 @@ static void lay_out(const integrator *it, const double *y, const double *yp, dou
         state[k] = p->rate_of[k] >= 0 ? yp[p->rate_of[k]] : y[p->place_of[k]];
 }
 
-static void load(integrator *it, double t, handle y, handle yp)
+/* Load what holds at a time since the last restart. */
+static void load(integrator *it, double elapsed, handle y, handle yp)
 {
-    *it->problem.time = t;
+    *it->problem.time = it->origin + elapsed;
     lay_out(it, it->call.N_VGetArrayPointer(y), yp ? it->call.N_VGetArrayPointer(yp) : NULL, it->problem.state);
 }
 
@@ -92,13 +100,13 @@ static void add_product(int first, int last, const int *start, const int *row, c
 
 /* Evaluate J and P with the slopes of the states, and from them the slopes of the derivatives that are carried along. Those of
  * algebraic variables follow from their equations: 0 = g_x s + g_z s_z + g_p. */
-static int evaluate_tangents(integrator *it)
+static int evaluate_tangents(integrator *it, algebra_solver *algebra)
 {
     const dae_problem *p = &it->problem;
     const tangent_problem *q = &p->tangent;
     p->evaluate(q->slopes);
     it->counts.evaluations++;
-    if (it->algebra.count && algebra_factor(it, q->entries))
+    if (algebra->count && algebra_factor(algebra, q->entries))
         return 1;
     for (int i = 0; i < q->blocks; i++) {
         size_t place = (size_t)(i + 1) * (size_t)it->full;
@@ -106,10 +114,10 @@ static int evaluate_tangents(integrator *it)
         memset(slope, 0, (size_t)it->full * sizeof(double));
         add_product(0, p->differential, q->column_start, q->row, q->entries, s, slope);
         add_product(0, q->force_columns, q->force_start, q->force_row, q->force, q->seed + (size_t)i * (size_t)q->force_columns, slope);
-        if (it->algebra.count) {
-            for (int k = 0; k < it->algebra.count; k++)
+        if (algebra->count) {
+            for (int k = 0; k < algebra->count; k++)
                 s_z[k] = -slope[p->differential + k];
-            if (lu_solve(&it->algebra.lu, s_z))
+            if (lu_solve(&algebra->lu, s_z))
                 return 1;
             add_product(p->differential, it->full, q->column_start, q->row, q->entries, s, slope);
         }
@@ -126,19 +134,19 @@ static int evaluate_tangents(integrator *it)
 static int evaluate_slopes(integrator *it, double t, handle y, handle yp)
 {
     load(it, t, y, yp);
-    if (it->algebra.count && algebra_solve(it))
+    if (it->algebra.count && algebra_solve(it, &it->algebra))
         return 1;
     if (it->problem.tangent.blocks)
-        return evaluate_tangents(it);
+        return evaluate_tangents(it, &it->algebra);
     return it->algebra.count ? 0 : integrator_evaluate_slopes(it);
 }
 
 /* Solve for what the solver's vectors do not hold: algebraic variables, and their derivatives. */
-static int complete_state(integrator *it)
+static int complete_state(integrator *it, algebra_solver *algebra)
 {
-    if (!it->algebra.count)
+    if (!algebra->count)
         return 0;
-    return algebra_solve(it) || (it->problem.tangent.blocks && evaluate_tangents(it));
+    return algebra_solve(it, algebra) || (it->problem.tangent.blocks && evaluate_tangents(it, algebra));
 }
 
 static int cvode_slopes(double t, handle y, handle yp, void *data)
@@ -180,7 +188,7 @@ static int evaluate_jacobian(integrator *it, double t, handle y, handle yp)
     load(it, t, y, yp);
     if (!it->algebra.count)
         return integrator_evaluate_jacobian(it);
-    return algebra_solve(it) || integrator_evaluate_jacobian(it) || algebra_factor(it, it->problem.entries);
+    return algebra_solve(it, &it->algebra) || integrator_evaluate_jacobian(it) || algebra_factor(&it->algebra, it->problem.entries);
 }
 
 /* matrix = scale * Jacobian + shift on the diagonal of the differential states; a derivative changes by -shift with its state */
@@ -227,14 +235,14 @@ static int evaluate_guards(integrator *it, double t, handle y, handle yp, double
 {
     const dae_problem *p = &it->problem;
     load(it, t, y, yp);
-    if (it->algebra.count && algebra_solve(it))
+    if (it->algebra.count && algebra_solve(it, &it->algebra))
         return -1;
     p->evaluate(p->guards);
     for (int i = 0; i < p->guard_count; i++) {
         guard[i] = p->watched[i] ? p->guard[i] + p->offset[i] : 1.0;
         if (!isfinite(guard[i])) {
             it->bad_guard = i;
-            it->not_finite_time = t;
+            it->not_finite_time = *p->time;
             return -1;
         }
     }
@@ -372,6 +380,14 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
     if (lu_init(&it->lu, p->matrix_size, p->column_start, p->row, order) ||
         algebra_init(&it->algebra, p->rate_of ? 0 : p->algebraic, p->differential, algebra_order))
         return OUT_OF_MEMORY;
+    it->reading = (algebra_solver){.start = it->algebra.start, .row = it->algebra.row, .entry = it->algebra.entry,
+                                   .magnitude = it->algebra.magnitude, .relative = it->algebra.relative};
+    if (algebra_init(&it->reading, it->algebra.count, p->differential, algebra_order))
+        return OUT_OF_MEMORY;
+    it->kept_z = malloc((size_t)(p->algebraic + 1) * sizeof(double));
+    it->kept_entries = malloc((size_t)(p->entry_count + 1) * sizeof(double));
+    if (!it->kept_z || !it->kept_entries)
+        return OUT_OF_MEMORY;
     it->matrix = malloc((size_t)p->column_start[p->matrix_size] * sizeof(double));
     it->right = malloc((size_t)p->matrix_size * (size_t)(1 + p->tangent.blocks) * sizeof(double));
     if (!it->matrix || !it->right || s->SUNContext_Create(0, &it->context))
@@ -392,11 +408,11 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
         it->memory = s->IDACreate(it->context);
         if (!it->memory)
             return OUT_OF_MEMORY;
-        if ((flag = s->IDAInit(it->memory, ida_residual, *p->time, it->y, it->yp)) || (flag = s->IDASetUserData(it->memory, it)) ||
+        if ((flag = s->IDAInit(it->memory, ida_residual, 0.0, it->y, it->yp)) || (flag = s->IDASetUserData(it->memory, it)) ||
             (flag = s->IDASVtolerances(it->memory, rtol, it->tolerance)) ||
             (flag = s->IDASetLinearSolver(it->memory, it->solver, it->matrix_stub)) || (flag = s->IDASetJacFn(it->memory, ida_matrix)) ||
             (flag = s->IDASetMaxErrTestFails(it->memory, MOST_FAILURES)) || (flag = s->IDASetMaxConvFails(it->memory, MOST_FAILURES)) ||
-            (flag = s->IDASetNonlinConvCoef(it->memory, NEWTON_SHARE)))
+            (flag = s->IDASetNonlinConvCoef(it->memory, newton_share(rtol))))
             return flag;
         if (p->guards && ((flag = s->IDARootInit(it->memory, p->guard_count, ida_guards)) || (flag = s->IDASetNoInactiveRootWarn(it->memory))))
             return flag;
@@ -405,11 +421,11 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
     it->memory = s->CVodeCreate(CSUN_BDF, it->context);
     if (!it->memory)
         return OUT_OF_MEMORY;
-    if ((flag = s->CVodeInit(it->memory, cvode_slopes, *p->time, it->y)) || (flag = s->CVodeSetUserData(it->memory, it)) ||
+    if ((flag = s->CVodeInit(it->memory, cvode_slopes, 0.0, it->y)) || (flag = s->CVodeSetUserData(it->memory, it)) ||
         (flag = s->CVodeSVtolerances(it->memory, rtol, it->tolerance)) ||
         (flag = s->CVodeSetLinearSolver(it->memory, it->solver, it->matrix_stub)) || (flag = s->CVodeSetLinSysFn(it->memory, cvode_matrix)) ||
         (flag = s->CVodeSetMaxHnilWarns(it->memory, -1)) || (flag = s->CVodeSetMaxErrTestFails(it->memory, MOST_FAILURES)) || (flag = s->CVodeSetMaxConvFails(it->memory, MOST_FAILURES)) ||
-        (flag = s->CVodeSetNonlinConvCoef(it->memory, NEWTON_SHARE)))
+        (flag = s->CVodeSetNonlinConvCoef(it->memory, newton_share(rtol))))
         return flag;
     if (p->guards && ((flag = s->CVodeRootInit(it->memory, p->guard_count, cvode_guards)) || (flag = s->CVodeSetNoInactiveRootWarn(it->memory))))
         return flag;
@@ -441,8 +457,11 @@ void integrator_close(integrator *it)
     free(it->right);
     lu_free(&it->lu);
     algebra_free(&it->algebra);
+    algebra_free(&it->reading);
+    free(it->kept_z);
+    free(it->kept_entries);
     it->memory = it->solver = it->matrix_stub = it->y = it->yp = it->tolerance = it->spare = it->weight = it->context = NULL;
-    it->matrix = it->right = NULL;
+    it->matrix = it->right = it->kept_z = it->kept_entries = NULL;
 }
 
 /* SUNDIALS counts from each restart; the counts of the whole run are kept here. */
@@ -473,15 +492,17 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
     it->counts.restarts++;
     it->before.restarts = it->counts.restarts;
     it->not_finite = it->bad_guard = -1;
+    it->origin = t;
+    it->elapsed = it->step_start = 0.0;
     take_state(it);
     if (it->problem.rate_of) {
-        if (evaluate_slopes(it, t, it->y, it->yp))
+        if (evaluate_slopes(it, 0.0, it->y, it->yp))
             return FAILED_MODEL;
         memcpy(s->N_VGetArrayPointer(it->yp), it->problem.slope, (size_t)it->problem.differential * sizeof(double));
-        flag = s->IDAReInit(it->memory, t, it->y, it->yp) || s->IDASetStopTime(it->memory, stop) ||
+        flag = s->IDAReInit(it->memory, 0.0, it->y, it->yp) || s->IDASetStopTime(it->memory, stop - t) ||
                (it->problem.guards && s->IDASetRootDirection(it->memory, direction));
     } else {
-        flag = s->CVodeReInit(it->memory, t, it->y) || s->CVodeSetStopTime(it->memory, stop) ||
+        flag = s->CVodeReInit(it->memory, 0.0, it->y) || s->CVodeSetStopTime(it->memory, stop - t) ||
                (it->problem.guards && s->CVodeSetRootDirection(it->memory, direction));
     }
     return flag ? FAILED_OTHER : 0;
@@ -510,30 +531,53 @@ static int failure(const integrator *it, int flag, double t)
     }
 }
 
-/* Load the solution at a time within the last step; 0 or a FAILED code. */
-static int load_within_step(integrator *it, double t)
+/* Solve for z at what has been loaded, from scratch, and copy the state's entries at `places` (all if NULL) to `target`. */
+static int read_state(integrator *it, const int *places, int count, double *target)
 {
+    dae_problem *p = &it->problem;
+    algebra_solver *a = &it->reading;
+    double *z = p->state + p->differential;
+    size_t bytes_of_z = (size_t)a->count * sizeof(double), bytes_of_entries = (size_t)p->entry_count * sizeof(double);
+    if (a->count) {
+        memcpy(it->kept_z, z, bytes_of_z);
+        memcpy(it->kept_entries, p->entries, bytes_of_entries);
+        memcpy(z, it->algebra.accepted, bytes_of_z);
+        a->is_solved = a->factored = 0;
+    }
+    int flag = complete_state(it, a);
+    for (int i = 0; i < count; i++)
+        target[i] = p->state[places ? places[i] : i];
+    if (a->count) {
+        memcpy(z, it->kept_z, bytes_of_z);
+        memcpy(p->entries, it->kept_entries, bytes_of_entries);
+        it->algebra.is_solved = 0; /* the slopes are those of what was read */
+    }
+    return flag ? FAILED_ALGEBRA : 0;
+}
+
+/* Read the solution at a time within the last step; 0 or a FAILED code. */
+static int read_within_step(integrator *it, double t, const int *places, int count, double *target)
+{
+    double elapsed = fmax(it->step_start, fmin(t - it->origin, it->elapsed)); /* rounding may have moved t out of the step */
     sundials_table *s = &it->call;
     int implicit = it->problem.rate_of != NULL;
-    int flag = implicit ? s->IDAGetDky(it->memory, t, 0, it->spare) : s->CVodeGetDky(it->memory, t, 0, it->spare);
+    int flag = implicit ? s->IDAGetDky(it->memory, elapsed, 0, it->spare) : s->CVodeGetDky(it->memory, elapsed, 0, it->spare);
     if (!flag && implicit)
-        flag = s->IDAGetDky(it->memory, t, 1, it->weight);
+        flag = s->IDAGetDky(it->memory, elapsed, 1, it->weight);
     if (flag)
         return FAILED_OTHER;
-    load(it, t, it->spare, it->weight);
-    return complete_state(it) ? FAILED_ALGEBRA : 0;
+    load(it, elapsed, it->spare, it->weight);
+    return read_state(it, places, count, target);
 }
 
 /* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
 static int fill_outputs(integrator *it, double t, int ends, const double *times, int count, int *done, double *outputs)
 {
     while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
-        int flag = load_within_step(it, times[*done]);
+        int width = it->problem.kept_count;
+        int flag = read_within_step(it, times[*done], it->problem.kept, width, outputs + (size_t)*done * (size_t)width);
         if (flag)
             return flag;
-        double *output = outputs + (size_t)*done * (size_t)it->problem.kept_count;
-        for (int i = 0; i < it->problem.kept_count; i++)
-            output[i] = it->problem.state[it->problem.kept[i]];
         ++*done;
     }
     return 0;
@@ -545,11 +589,14 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
     sundials_table *s = &it->call;
     int implicit = it->problem.rate_of != NULL, result = WANTS_PAUSE, stalled = 0, flag_of_outputs;
     for (int step = 0; step < most_steps && result == WANTS_PAUSE; step++) {
-        double before = *t;
-        int flag = implicit ? s->IDASolve(it->memory, stop, t, it->y, it->yp, ONE_STEP) : s->CVode(it->memory, stop, it->y, t, ONE_STEP);
-        stalled = *t == before && flag == 0 ? stalled + 1 : 0;
+        double before = it->elapsed, end = stop - it->origin;
+        int flag = implicit ? s->IDASolve(it->memory, end, &it->elapsed, it->y, it->yp, ONE_STEP)
+                            : s->CVode(it->memory, end, it->y, &it->elapsed, ONE_STEP);
+        it->step_start = before;
+        *t = flag == TSTOP_RETURN ? stop : it->origin + it->elapsed;
+        stalled = it->elapsed == before && flag == 0 ? stalled + 1 : 0;
         if (flag < 0)
-            result = failure(it, flag, before);
+            result = failure(it, flag, it->origin + before);
         else if (stalled > MOST_STALLED)
             result = it->not_finite >= 0 && it->not_finite_time >= *t ? FAILED_MODEL : FAILED_STALLED;
         else if (flag == ROOT_RETURN)
@@ -564,23 +611,22 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
             result = FAILED_OTHER;
     }
     collect(it);
-    load(it, *t, it->y, it->yp);
-    if (complete_state(it) && result >= 0)
+    load(it, it->elapsed, it->y, it->yp);
+    *it->problem.time = *t;
+    if (complete_state(it, &it->algebra) && result >= 0)
         result = FAILED_ALGEBRA;
     return result;
 }
 
 int integrator_sample(integrator *it, const double *times, int count, double *samples)
 {
-    double now = *it->problem.time;
     size_t width = (size_t)it->full * (size_t)(1 + it->problem.tangent.blocks);
     int flag = 0;
     for (int i = 0; i < count && !flag; i++) {
-        flag = load_within_step(it, times[i]);
-        memcpy(samples + (size_t)i * width, it->problem.state, width * sizeof(double));
+        flag = read_within_step(it, times[i], NULL, (int)width, samples + (size_t)i * width);
     }
-    load(it, now, it->y, it->yp);
-    return flag ? flag : complete_state(it);
+    load(it, it->elapsed, it->y, it->yp);
+    return complete_state(it, &it->algebra) ? FAILED_ALGEBRA : flag;
 }
 
 int integrator_errors(integrator *it, double *errors)

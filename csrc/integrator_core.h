@@ -139,7 +139,8 @@ typedef struct integrator_tag {
     sundials_table call;
     dae_problem problem;
     lu_factors lu; /* of the iteration matrix */
-    algebra_solver algebra;
+    algebra_solver algebra, reading; /* along the steps, and for what is read between them: reading must not change the steps */
+    double *kept_z, *kept_entries;   /* of the steps, while something is read */
     double *matrix, *right; /* the iteration matrix and a right side for it */
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
@@ -148,6 +149,7 @@ typedef struct integrator_tag {
     int length;                /* of the solver's vectors: (1 + blocks) such parts */
     int not_finite, bad_guard; /* place among the slopes, place among the guards; -1 if there is none */
     double not_finite_time;
+    double origin, elapsed, step_start; /* the solver counts time from the last restart: late in a run, short steps would be rounded away */
     integration_counts counts, before;
 } integrator;
 
