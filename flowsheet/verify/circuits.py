@@ -50,11 +50,15 @@ def _amplifier_currents(t: Any, y: Voltages) -> tuple[Any, ...]:
 
 
 def transistor_amplifier() -> pyo.ConcreteModel:
-    """Return the amplifier as it stands: 8 derivatives, of which 5 combinations are determined (rank of C is 5)."""
+    """Return the amplifier as it stands: 8 derivatives, of which 5 combinations are determined (rank of C is 5).
+
+    Five starts are fixed; the test set gives all eight, which agree with the equations.
+    """
     model = timed_model(0.2)
     model.y = pyo.Var(model.t, pyo.RangeSet(8), initialize=lambda m, t, k: TRANSISTOR_START[k - 1])
     model.dy = DerivativeVar(model.y, wrt=model.t)
-    model.y[0, :].fix()
+    for k in (2, 3, 5, 6, 8):
+        model.y[0, k].fix()
 
     def stored(m: Any, t: Any, k: int) -> Any:
         for one, other, capacitance in _PAIRS:
