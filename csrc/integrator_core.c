@@ -64,16 +64,16 @@ static void add_product(int columns, const int *start, const int *row, const dou
     }
 }
 
-/* Slopes of the derivatives that are carried along, from J and P evaluated with the slopes of the states. */
-static void evaluate_tangents(integrator *it)
+/* Slopes of the derivatives that are carried along, from J and P as they were evaluated last. */
+static void evaluate_tangents(const integrator *it, double *slope)
 {
     const tangent_problem *p = &it->problem.tangent;
-    for (int i = 0; i < p->blocks; i++) {
-        size_t place = (size_t)(i + 1) * (size_t)it->size;
-        double *slope = it->problem.slope + place;
-        memset(slope, 0, (size_t)it->size * sizeof(double));
-        add_product(it->size, p->column_start, p->row, p->entries, it->problem.state + place, slope);
-        add_product(p->force_columns, p->force_start, p->force_row, p->force, p->seed + (size_t)i * (size_t)p->force_columns, slope);
+    size_t size = (size_t)it->size;
+    const double *state = it->problem.state + size, *seed = p->seed;
+    memset(slope, 0, (size_t)p->blocks * size * sizeof(double));
+    for (int i = 0; i < p->blocks; i++, slope += size, state += size, seed += p->force_columns) {
+        add_product(it->size, p->column_start, p->row, p->entries, state, slope);
+        add_product(p->force_columns, p->force_start, p->force_row, p->force, seed, slope);
     }
 }
 
@@ -83,7 +83,7 @@ static int evaluate_slopes(integrator *it, double t, handle y)
     load(it, t, y);
     if (it->problem.tangent.blocks) {
         it->problem.evaluate(it->problem.tangent.slopes);
-        evaluate_tangents(it);
+        evaluate_tangents(it, it->problem.slope + it->size);
     } else {
         it->problem.evaluate(it->problem.slopes);
     }
@@ -208,6 +208,31 @@ static int solver_setup(handle solver, handle matrix)
     return lu_factor(&it->lu, it->matrix);
 }
 
+/* Correct the derivatives, whose iteration matrix is that of the states, block by block.
+ *
+ * What couples them to the states is left to the iterations where all equations are differential (the simultaneous corrector of Maly
+ * & Petzold 1996, Appl. Numer. Math. 20:57): a smaller step weakens it. It does not where equations are algebraic. There, derivatives
+ * with tolerances much tighter than the states' would look like divergence at every step size, and they are corrected with what
+ * their residuals are at the corrected states. */
+static int solve_tangents(integrator *it, double *correction)
+{
+    const dae_problem *p = &it->problem;
+    size_t count = (size_t)p->tangent.blocks * (size_t)it->size;
+    double *right = correction + it->size;
+    const double *slope = p->slope + it->size, *corrected = p->tangent.corrected;
+    if (p->algebraic) {
+        for (int i = 0; i < it->size; i++)
+            p->state[i] += correction[i]; /* it holds the iterate at which the residual was evaluated */
+        p->evaluate(p->tangent.slopes);
+        it->counts.evaluations++;
+        evaluate_tangents(it, p->tangent.corrected);
+        if (first_not_finite(corrected, (int)count) < 0)
+            for (size_t i = 0; i < count; i++)
+                right[i] -= corrected[i] - slope[i];
+    }
+    return lu_solve_many(&it->lu, right, p->tangent.blocks);
+}
+
 static int solver_solve(handle solver, handle matrix, handle x, handle b, double tolerance)
 {
     integrator *it = owner(solver);
@@ -216,9 +241,8 @@ static int solver_solve(handle solver, handle matrix, handle x, handle b, double
     const double *source = it->call.N_VGetArrayPointer(b);
     if (target != source)
         memcpy(target, source, (size_t)it->length * sizeof(double));
-    /* The iteration matrix of the derivatives is that of the states, block by block; what couples them to the states is left
-     * to the iterations (Maly & Petzold 1996, Appl. Numer. Math. 20:57). */
-    return lu_solve_many(&it->lu, target, it->length / it->size);
+    int flag = lu_solve(&it->lu, target);
+    return flag || !it->problem.tangent.blocks ? flag : solve_tangents(it, target);
 }
 
 static int solver_flag(handle solver)
@@ -267,6 +291,18 @@ static int make_solver(integrator *it)
     return 0;
 }
 
+/* Leave the derivatives of algebraic variables out of the error test: they follow from what is in it. A derivative near zero would be
+ * held to less than the local errors of the states it follows from, and IDA stays at order one, with steps a thousand times too small. */
+static int leave_out_algebraic(integrator *it)
+{
+    sundials_table *s = &it->call;
+    double *tested = s->N_VGetArrayPointer(it->spare);
+    for (int i = 0; i < it->length; i++)
+        tested[i] = i < it->size || i % it->size < it->problem.differential;
+    int flag = s->IDASetId(it->memory, it->spare);
+    return flag ? flag : s->IDASetSuppressAlg(it->memory, 1);
+}
+
 /* -- life -------------------------------------------------------------------------------------------------------------- */
 
 int integrator_open(integrator *it, const int *order, double rtol, const double *atol)
@@ -278,6 +314,8 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
     it->length = it->size * (1 + p->tangent.blocks);
     it->not_finite = it->bad_guard = -1;
     if (lu_init(&it->lu, it->size, p->column_start, p->row, order))
+        return OUT_OF_MEMORY;
+    if (p->tangent.blocks && !(it->problem.tangent.corrected = malloc((size_t)(it->length - it->size) * sizeof(double))))
         return OUT_OF_MEMORY;
     it->matrix = malloc((size_t)p->column_start[it->size] * sizeof(double));
     if (!it->matrix || s->SUNContext_Create(0, &it->context))
@@ -304,6 +342,8 @@ int integrator_open(integrator *it, const int *order, double rtol, const double 
             (flag = s->IDASetLinearSolver(it->memory, it->solver, it->matrix_stub)) || (flag = s->IDASetJacFn(it->memory, ida_matrix)) ||
             (flag = s->IDASetMaxErrTestFails(it->memory, MOST_FAILURES)) || (flag = s->IDASetMaxConvFails(it->memory, MOST_FAILURES)) ||
             (flag = s->IDASetNonlinConvCoef(it->memory, NEWTON_SHARE)))
+            return flag;
+        if (p->tangent.blocks && (flag = leave_out_algebraic(it)))
             return flag;
         if (p->guards && ((flag = s->IDARootInit(it->memory, p->guard_count, ida_guards)) || (flag = s->IDASetNoInactiveRootWarn(it->memory))))
             return flag;
@@ -345,6 +385,8 @@ void integrator_close(integrator *it)
     if (it->weight) s->N_VDestroy(it->weight);
     if (it->context) s->SUNContext_Free(&it->context);
     free(it->matrix);
+    free(it->problem.tangent.corrected);
+    it->problem.tangent.corrected = NULL;
     lu_free(&it->lu);
     it->memory = it->solver = it->matrix_stub = it->y = it->yp = it->tolerance = it->spare = it->weight = it->context = NULL;
     it->matrix = NULL;

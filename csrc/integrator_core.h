@@ -61,6 +61,8 @@ typedef void *handle; /* N_Vector, SUNMatrix, SUNLinearSolver, SUNContext and so
     F(IDASetLinearSolver, int, (handle, handle, handle))                                                                          \
     F(IDASetJacFn, int,                                                                                                           \
       (handle, int (*)(double, double, handle, handle, handle, handle, void *, handle, handle, handle)))                          \
+    F(IDASetId, int, (handle, handle))                                                                                            \
+    F(IDASetSuppressAlg, int, (handle, int))                                                                                      \
     F(IDASetMaxErrTestFails, int, (handle, int))                                                                                  \
     F(IDASetMaxConvFails, int, (handle, int))                                                                                     \
     F(IDASetNonlinConvCoef, int, (handle, double))                                                                                \
@@ -100,6 +102,7 @@ typedef struct {
     const int *force_start, *force_row;
     int force_columns;
     const double *seed;        /* q of each block, one after the other */
+    double *corrected;         /* the slopes of the blocks where the states have been corrected */
 } tangent_problem;
 
 typedef struct {

@@ -152,13 +152,13 @@ class SegmentFunctions:
         return self._function("jacobian", ca.jacobian(ca.vertcat(ode, self.system.algebraic), arguments[1]))
 
     def tangent(self, columns: tuple[int, ...]) -> Tangent:
-        """Return slopes with their sparse derivatives by y and by those constants at ``columns``."""
-        arguments, _, _ = self._arguments
-        ode = self.system.ode if self.system.states else ca.SX(1, 1)
-        slopes = ca.vertcat(ode, self.system.algebraic)
-        constants = arguments[2][list(columns)] if columns else ca.SX(0, 1)
-        function = self._functions("tangent", [slopes, ca.jacobian(slopes, arguments[1]), ca.jacobian(slopes, constants)])
-        return Tangent(function, columns)
+        """Return slopes with their sparse derivatives by y and by those constants (of p and u) at ``columns``."""
+        system, (arguments, _, _) = self.system, self._arguments
+        ode = system.ode if system.states else type(system.x)(1, 1)
+        slopes = ca.vertcat(ode, system.algebraic)
+        force = ca.horzcat(ca.jacobian(slopes, system.p), ca.jacobian(slopes, system.u))
+        force = force[:, list(columns)] if columns else type(system.x)(slopes.shape[0], 0)
+        return Tangent(self._functions("tangent", [slopes, ca.jacobian(slopes, arguments[1]), force]), columns)
 
     @cached_property
     def guards(self) -> ca.Function:

@@ -35,10 +35,13 @@ def nonzeros(matrix: ca.SX) -> ca.SX:
 
 
 class SparseDerivative:
-    """Values and sparse derivatives of a column of expressions, for repeated evaluation with arrays."""
+    """Values and sparse derivatives of a column of expressions, for repeated evaluation with arrays.
 
-    def __init__(self, arguments: Sequence[ca.SX], expression: ca.SX, variables: Sequence[ca.SX]) -> None:
-        jacobians = [ca.jacobian(expression, variable) for variable in variables]
+    Each group is made of whole symbols, side by side in one matrix of derivatives.
+    """
+
+    def __init__(self, arguments: Sequence[ca.SX], expression: ca.SX, groups: Sequence[Sequence[ca.SX]]) -> None:
+        jacobians = [ca.horzcat(*(ca.jacobian(expression, symbol) for symbol in group)) for group in groups]
         self._patterns = [(np.array(j.sparsity().row()), np.array(j.sparsity().colind()), j.shape) for j in jacobians]
         results = [ca.densify(expression), *(nonzeros(j) for j in jacobians)]
         self._evaluate = Evaluation(ca.Function("derivative", list(arguments), results))
@@ -61,7 +64,7 @@ class BoundaryFunctions:
         """By (t, v) with v = (x, u, p), and by z."""
         system = self.system
         rows = ca.vertcat(system.ode, system.algebraic, system.guards, system.transition_values)
-        return SparseDerivative(system.arguments, rows, [ca.vertcat(system.t, system.x, system.u, system.p), system.z])
+        return SparseDerivative(system.arguments, rows, [(system.t, system.x, system.u, system.p), (system.z,)])
 
     def linearize(self, point: Point, input_slopes: np.ndarray) -> Linearization:
         """Return what holds to first order around a point."""
