@@ -239,6 +239,23 @@ def test_an_event_at_the_start_happens_at_a_fixed_time(derive: Derive) -> None:
     check(derive(model, ["c", "k", "x"], "x", [0.0, 1.0], **TIGHT), "x", x, {"c": 0.5, "k": 0.9, "x": 1.0})
 
 
+def test_a_guard_that_starts_at_zero_has_the_derivative_of_its_coming_later(derive: Derive) -> None:
+    model = build(2.0, {}, {"u": 0.0}, {"x": (0.0, lambda m, t: 2.0), "y": (0.0, lambda m, t: m.u[t])})
+    model.cross = Event(guard=lambda m, t: m.x[t], direction=Direction.RISING, transition=lambda m, t: [(m.u[t], 3.0)])
+    result = derive(model, "x", "y", [1.0], **TIGHT)
+    assert result.trajectory["y"] == pytest.approx([3.0])
+    assert result["y", "x"] == pytest.approx([1.5])  # y = 3 (t + x0 / 2) for x0 < 0
+
+
+def test_an_event_between_steps_of_a_profile_that_jumps(derive: Derive) -> None:
+    model = build(3.0, {"c": 0.8, "k": 0.5}, {"u": 1.0}, {"x": (0.1, lambda m, t: m.u[t] - m.k * m.x[t] ** 2)})
+    model.dump = Event(guard=lambda m, t: m.x[t] - m.c, direction=Direction.RISING, transition=lambda m, t: [(m.x[t], m.x[t] * m.k)])
+    steps = Profile((0.0, 0.7, 1.1, 2.3), (1.0, 1.4, 0.6, 1.9))
+    values = {"c": 0.8, "k": 0.5, "x": 0.1}
+    result = check_by_differences(derive, model, values, ["x"], [0.5, 1.0, 2.0, 3.0], {"u": steps})
+    assert len(result.trajectory.events) >= 3
+
+
 def test_a_value_sampled_into_an_input_carries_its_derivative_until_a_profile_sets_it(derive: Derive) -> None:
     model = build(3.0, {"k": 0.4}, {"u": 1.0}, {"x": (1.0, lambda m, t: m.u[t] - m.k * m.x[t])})
     model.flow = Expression(model.t, rule=lambda m, t: 2 * m.u[t])
