@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import lowering
+from benchmarks import lowering, sensitivities
 from benchmarks.harness import Row, compare
 from benchmarks.suite import suite
 
@@ -70,7 +70,25 @@ def lowering_text(figures: lowering.LoweringFigures) -> str:
     )
 
 
-def as_json(rows: Sequence[Row], figures: lowering.LoweringFigures | None, rounds: int) -> str:
+def sensitivities_text(figures: Sequence[sensitivities.SensitivityFigures]) -> str:
+    """Return the figures of derivatives as text."""
+    head = f"{'derivatives':<24} {'parameters':>10} {'outputs':>8} {'time':>11} {'x run':>8} {'goal':>6} {'':<7} {'steps':>7}"
+    lines = [head, "-" * len(head)]
+    for row in figures:
+        goal = "" if row.goal is None else f"{row.goal:.3g}"
+        lines.append(
+            f"{row.way:<24} {row.parameters:>10} {row.outputs:>8} {_time(row.seconds):>11} {row.ratio:>8.3g} {goal:>6} "
+            f"{row.verdict:<7} {row.steps:>7}"
+        )
+    return "\n".join(lines)
+
+
+def as_json(
+    rows: Sequence[Row],
+    figures: lowering.LoweringFigures | None,
+    rounds: int,
+    derivatives: Sequence[sensitivities.SensitivityFigures] = (),
+) -> str:
     """Return everything measured as JSON."""
     record: dict[str, Any] = {
         "machine": machine(),
@@ -79,6 +97,8 @@ def as_json(rows: Sequence[Row], figures: lowering.LoweringFigures | None, round
     }
     if figures is not None:
         record["lowering"] = asdict(figures) | {"verdict": figures.verdict}
+    if derivatives:
+        record["sensitivities"] = [asdict(row) | {"verdict": row.verdict} for row in derivatives]
     return json.dumps(record, indent=2) + "\n"
 
 
@@ -86,15 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparisons and return 0; a goal missed is printed, not an error."""
     makers = suite()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare simulate with its peers at equal error.")
-    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"which to run (default: all): {', '.join([*makers, 'lowering'])}")
+    known = [*makers, "lowering", "sensitivities"]
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help=f"which to run (default: all): {', '.join(known)}")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the alternating measurement (default 5)")
     parser.add_argument("--jit", action="store_true", help="also time CasADi's cvodes with jit (compiles for a long time on columns)")
     parser.add_argument("--json", type=Path, default=RESULTS / "benchmarks.json", help="where the JSON goes")
     given = parser.parse_args(argv)
-    wanted = given.problems or [*makers, "lowering"]
-    unknown = [name for name in wanted if name not in makers and name != "lowering"]
+    wanted = given.problems or known
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        parser.error(f"unknown problem {', '.join(unknown)}; allowed: {', '.join([*makers, 'lowering'])}")
+        parser.error(f"unknown problem {', '.join(unknown)}; allowed: {', '.join(known)}")
 
     about = machine()
     print(
@@ -108,10 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name in makers:
             rows += compare(makers[name](jit=given.jit), rounds=given.rounds, log=lambda text: print(text, file=sys.stderr, flush=True))
     figures = lowering.measure(given.rounds) if "lowering" in wanted else None
+    derivatives = sensitivities.measure(given.rounds) if "sensitivities" in wanted else []
     if rows:
         print(table(rows))
     if figures is not None:
         print("\n" + lowering_text(figures))
+    if derivatives:
+        print("\n" + sensitivities_text(derivatives))
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(as_json(rows, figures, given.rounds))
+    given.json.write_text(as_json(rows, figures, given.rounds, derivatives))
     return 0

@@ -12,12 +12,13 @@ import casadi as ca
 import numpy as np
 from pyomo.core.base.component import ComponentBase
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
+from scipy.sparse import csc_matrix, hstack
 from scipy.sparse.linalg import splu
 
 from solvers.companion import Point
 from solvers.declare import declared_nominal
 from solvers.errors import UsageError
-from solvers.evaluation import SparseDerivative, nonzeros
+from solvers.evaluation import SparseDerivative, jacobian_by, nonzeros
 from solvers.schedule import Schedule, names_of_component, names_of_inputs
 from solvers.start import Values
 from solvers.suggest import did_you_mean
@@ -173,7 +174,7 @@ class OutputFunctions:
 def moving_inputs(system: DaeSystem, parameters: tuple[Parameter, ...]) -> list[int]:
     """Return the inputs that can have a derivative: those asked for, and those that transitions set to something not constant."""
     found = {parameter.place for parameter in parameters if parameter.kind is Kind.INPUT}
-    rows = set(ca.jacobian_sparsity(system.transition_values, ca.vertcat(*system.arguments)).row())
+    rows = {row for argument in system.arguments for row in ca.jacobian_sparsity(system.transition_values, argument).row()}
     found.update(place for event in system.events for place, row in event.inputs if row in rows)
     return sorted(found)
 
@@ -195,13 +196,15 @@ def start_change(system: DaeSystem, parameters: tuple[Parameter, ...], point: Po
     free = list(system.start_free)
     if free:
         derivative: SparseDerivative = system.made("start derivative", lambda: _start_derivative(system))
-        _, (by_known, by_given, by_unknown) = derivative(*point, values.start)
+        _, (by_known, by_given, by_x, by_z) = derivative(*point, values.start)
+        by_unknown = csc_matrix(hstack([by_x[:, free], by_z]))
         change[free] = splu(by_unknown).solve(-(by_known @ change + by_given @ given))[: len(free)]
     return change
 
 
 def _start_derivative(system: DaeSystem) -> SparseDerivative:
     residual = ca.vertcat(system.start_residual, system.algebraic)
-    known = ca.vertcat(system.x, system.u, system.p)
-    unknown = ca.vertcat(system.x[list(system.start_free)], system.z)
-    return SparseDerivative([*system.arguments, system.start_values], residual, [known, system.start_values, unknown])
+    known = (system.x, system.u, system.p)
+    arguments = [*system.arguments, system.start_values]
+    groups = [known, (system.start_values,), (system.x,), (system.z,)]
+    return SparseDerivative(arguments, residual, [jacobian_by(residual, *group) for group in groups])

@@ -39,6 +39,11 @@ class Evaluation:
         return tuple(array.copy() for array in self._results)
 
 
+def jacobian_by(expression: ca.SX | ca.MX, *symbols: ca.SX | ca.MX) -> ca.SX | ca.MX:
+    """Return the sparse derivative of a column by whole symbols, side by side."""
+    return ca.horzcat(*(ca.jacobian(expression, symbol) for symbol in symbols))
+
+
 def nonzeros(matrix: ca.SX) -> ca.SX:
     """Return the entries of a sparse matrix as a column, also where there are none."""
     return matrix.nz[:] if matrix.nnz() else type(matrix)(0, 1)
@@ -47,8 +52,7 @@ def nonzeros(matrix: ca.SX) -> ca.SX:
 class SparseDerivative:
     """Values and sparse derivatives of a column of expressions, for repeated evaluation with arrays."""
 
-    def __init__(self, arguments: Sequence[ca.SX], expression: ca.SX, variables: Sequence[ca.SX]) -> None:
-        jacobians = [ca.jacobian(expression, variable) for variable in variables]
+    def __init__(self, arguments: Sequence[ca.SX | ca.MX], expression: ca.SX | ca.MX, jacobians: Sequence[ca.SX | ca.MX]) -> None:
         self._patterns = [(np.array(j.sparsity().row()), np.array(j.sparsity().colind()), j.shape) for j in jacobians]
         results = [ca.densify(expression), *(nonzeros(j) for j in jacobians)]
         self._evaluate = Evaluation(ca.Function("derivative", list(arguments), results))

@@ -1,4 +1,8 @@
-"""Forward derivatives: the variational equations beside the states, in one integration."""
+"""Forward derivatives: the variational equations ``S' = f_y S + f_p`` beside the states, in one integration.
+
+They share the method's steps and one factorization, and their local errors are held to the tolerances like those of the states
+(Maly & Petzold 1996, Appl. Numer. Math. 20:57).
+"""
 
 from __future__ import annotations
 

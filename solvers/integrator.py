@@ -155,13 +155,13 @@ class SegmentFunctions:
         return whole if self.system.states else ca.diagcat(type(whole)(1, 1), whole)
 
     def tangent(self, columns: tuple[int, ...]) -> Tangent:
-        """Return slopes with their sparse derivatives by y and by those constants at ``columns``."""
-        arguments, _, _ = self._arguments
-        kind = type(self.system.x)
-        slopes = ca.vertcat(self.system.ode if self.system.states else kind(1, 1), self.system.algebraic)
-        constants = arguments[2][list(columns)] if columns else kind(0, 1)
-        function = self._functions("tangent", [slopes, self._slopes_by_y, ca.jacobian(slopes, constants)])
-        return Tangent(function, columns)
+        """Return slopes with their sparse derivatives by y and by those constants (of p and u) at ``columns``."""
+        system = self.system
+        ode = system.ode if system.states else type(system.x)(1, 1)
+        slopes = ca.vertcat(ode, system.algebraic)
+        force = ca.horzcat(ca.jacobian(slopes, system.p), ca.jacobian(slopes, system.u))
+        force = force[:, list(columns)] if columns else type(system.x)(slopes.shape[0], 0)
+        return Tangent(self._functions("tangent", [slopes, self._slopes_by_y, force]), columns)
 
     @cached_property
     def guards(self) -> ca.Function:

@@ -22,7 +22,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from solvers.companion import Cause, Occasion, Point
 from solvers.errors import NumericsError
-from solvers.evaluation import SparseDerivative
+from solvers.evaluation import SparseDerivative, jacobian_by
 from solvers.system import DaeSystem, LoweredEvent
 
 SLOPE_CHANGE = 0.1
@@ -40,7 +40,8 @@ class BoundaryFunctions:
         """By (t, v) with v = (x, u, p), and by z."""
         system = self.system
         rows = ca.vertcat(system.ode, system.algebraic, system.guards, system.transition_values)
-        return SparseDerivative(system.arguments, rows, [ca.vertcat(system.t, system.x, system.u, system.p), system.z])
+        by_v = jacobian_by(rows, system.t, system.x, system.u, system.p)
+        return SparseDerivative(system.arguments, rows, [by_v, jacobian_by(rows, system.z)])
 
     def linearize(self, point: Point, input_slopes: np.ndarray) -> Linearization:
         """Return what holds to first order around a point."""

@@ -1,8 +1,7 @@
 """Derivatives of trajectories by parameters, inputs and start values, through events, profiles and restarts.
 
-Forward: the variational equations ``S' = f_y S + f_p`` are integrated beside the states by the same method with one
-factorization for all (the simultaneous corrector of Maly & Petzold 1996, Appl. Numer. Math. 20:57), their local errors held
-to the tolerances like those of the states. What happens at an instant passes by :mod:`solvers.saltation`.
+Forward (:mod:`solvers.forward`): the variational equations are integrated beside the states. Adjoint (:mod:`solvers.adjoint`): a
+recorded run is gone back through. What happens at an instant passes by :mod:`solvers.saltation` in both.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def sensitivities(
     inputs : as for :func:`solvers.simulate`.
     rtol, atol : tolerances of states and derivatives alike. The absolute tolerance of the derivative by p is that of the state over
         the magnitude of p: its value, else its nominal value, else 1.
-    method : how.
+    method : FORWARD for few parameters, ADJOINT for few outputs at few times and many parameters.
 
     Raises
     ------
@@ -104,6 +103,7 @@ def sensitivities(
     StructureError : see :func:`solvers.lower`.
     UnsupportedModelError : an implicit system with a singular matrix of derivatives that varies.
     SimulationError : the run failed, or a guard touches zero without crossing it, so that the derivative does not exist.
+    NumericsError : an output has no finite derivative at a time, or the adjoint equations could not be integrated.
     """
     if not isinstance(method, Method):
         raise UsageError(f"method is one of solvers.Method, not {method!r}", hint="Method.FORWARD or Method.ADJOINT")

@@ -13,7 +13,7 @@ from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
 from solvers.errors import NumericsError, StructureError, UnsupportedModelError
-from solvers.evaluation import SparseDerivative
+from solvers.evaluation import SparseDerivative, jacobian_by
 from solvers.misfit import listed
 from solvers.newton import Equations, find_root
 from solvers.reader import Slot
@@ -99,16 +99,15 @@ class StartProblem:
     def __init__(self, system: DaeSystem, at_start: bool) -> None:
         self.system = system
         self.free = list(system.start_free) if at_start else []
-        free = system.x[self.free] if self.free else type(system.x)(0, 1)
-        unknowns = ca.vertcat(free, system.z)
         residual = ca.vertcat(system.algebraic, system.start_residual) if at_start else system.algebraic
         names = [*system.equation_names, *(system.start_equation_names if at_start else ())]
-        self.size = unknowns.shape[0]
-        solved = _determining(ca.jacobian_sparsity(residual, unknowns)) if residual.shape[0] > self.size else list(range(self.size))
+        self.size = len(self.free) + len(system.algebraics)
+        by_unknowns = ca.horzcat(ca.jacobian(residual, system.x)[:, self.free], ca.jacobian(residual, system.z))
+        solved = _determining(by_unknowns.sparsity()) if residual.shape[0] > self.size else list(range(self.size))
         spare = [row for row in range(residual.shape[0]) if row not in set(solved)]
         arguments = [*system.arguments, system.start_values]
-        self._derivative = SparseDerivative(arguments, residual[solved], [unknowns]) if self.size else None
-        self._spare = SparseDerivative(arguments, residual[spare], [ca.vertcat(system.x, system.z)]) if spare else None
+        self._derivative = SparseDerivative(arguments, residual[solved], [by_unknowns[solved, :]]) if self.size else None
+        self._spare = SparseDerivative(arguments, residual[spare], [jacobian_by(residual[spare], system.x, system.z)]) if spare else None
         self._names = [names[row] for row in solved]
         self._spare_names = [names[row] for row in spare]
         self._variables = [system.states[place].name for place in self.free] + [slot.name for slot in system.algebraics]

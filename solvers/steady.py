@@ -145,7 +145,7 @@ def _equations(system: DaeSystem, t: float, held: Values) -> Equations:
 
     def make() -> SparseDerivative:
         residual = ca.vertcat(system.ode, system.algebraic)
-        return SparseDerivative(list(system.arguments), residual, [ca.vertcat(system.x, system.z)])
+        return SparseDerivative(system.arguments, residual, [system.slopes_by(1, 2)])
 
     derivative, count = system.made("steady", make), len(system.states)
 

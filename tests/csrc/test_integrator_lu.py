@@ -57,6 +57,27 @@ def test_further_matrices_of_the_pattern_are_solved_as_well(size: int, seed: int
         assert np.abs(matrix @ x - b).max() <= 1e-8 * (np.abs(x).max() + 1)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 11, 19])
+def test_right_sides_solved_together_are_those_solved_alone(count: int) -> None:
+    matrix = some_matrix(37, 0.15, 5)
+    generator = np.random.default_rng(6)
+    factors = factors_of(matrix, generator.permutation(37))
+    factors.factor(matrix.data)
+    b = generator.standard_normal((count, 37))
+    together = factors.solve(b)
+    assert together.shape == (count, 37)
+    for right, x in zip(b, together, strict=True):
+        np.testing.assert_array_equal(x, factors.solve(right))
+
+
+def test_right_sides_of_another_length_are_refused() -> None:
+    factors = factors_of(some_matrix(5, 0.5, 7))
+    factors.factor(some_matrix(5, 0.5, 7).data)
+    for shape in ((4,), (2, 4), (1, 2, 5)):
+        with pytest.raises(ValueError, match="another length"):
+            factors.solve(np.zeros(shape))
+
+
 def test_sound_pivots_are_used_again_and_unsound_ones_are_not() -> None:
     matrix = csc_matrix(np.array([[4.0, 1.0], [1.0, 3.0]]))
     factors = factors_of(matrix)

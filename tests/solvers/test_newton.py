@@ -20,7 +20,8 @@ def equations(
     upper: Sequence[float] | None = None,
 ) -> Equations:
     unknown = ca.SX.sym("y", size)
-    derivative = SparseDerivative([unknown], ca.vertcat(*build(unknown)), [unknown])
+    residual = ca.vertcat(*build(unknown))
+    derivative = SparseDerivative([unknown], residual, [ca.jacobian(residual, unknown)])
 
     def evaluate(point: np.ndarray) -> tuple[np.ndarray, object]:
         residual, (jacobian,) = derivative(point)

@@ -13,7 +13,7 @@ from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, Expression, Param, Var
 from scipy.integrate import solve_ivp
 
-from solvers import Method, Sensitivities, lower, sensitivities, simulate
+from solvers import Method, Sensitivities, SimulationError, lower, sensitivities, simulate
 from solvers.declare import Interpolation, Profile
 from solvers.errors import NumericsError, UsageError
 
@@ -181,6 +181,45 @@ def test_a_start_that_follows_from_an_equation(derive: Derive) -> None:
     assert result["y", "y"] == pytest.approx(1 + 6 * by_q * (1 - decayed) / 0.5, rel=1e-8)
     with pytest.raises(UsageError, match="the start of x follows from the equations of the start"):
         derive(model, "x", "y", times)
+
+
+def test_an_algebraic_variable_fixed_at_the_start(derive: Derive) -> None:
+    model = model_with_time(1.0)
+    model.k = Param(initialize=0.5, mutable=True)
+    model.z = Var(model.t, initialize=1.5)
+    add_states(model, x=(None, lambda m, t: -m.k * m.x[t]))
+    model.law = Constraint(model.t, rule=lambda m, t: m.z[t] + m.z[t] ** 3 == m.k * m.x[t])
+    model.z[0].fix(1.5)
+    result = derive(model, ["z", "k"], "x", [0.0, 1.0], rtol=1e-10, atol=1e-12)
+    assert result.stats.steps < 1000  # and not a million of the first order, where a derivative of z that begins at zero keeps it there
+    start, by_z = (1.5 + 1.5**3) / 0.5, (1 + 3 * 1.5**2) / 0.5
+    assert result["x", "z"] == pytest.approx([by_z, by_z * math.exp(-0.5)], rel=1e-8)
+    assert result["x", "k"] == pytest.approx([-start / 0.5, (-start / 0.5 - start) * math.exp(-0.5)], rel=1e-8)
+
+
+def test_a_model_without_states(derive: Derive) -> None:
+    model = model_with_time(2.0)
+    model.k = Param(initialize=4.0, mutable=True)
+    model.u = Var(model.t)
+    model.u.fix(0.5)
+    model.z = Var(model.t, initialize=1.0)
+    model.law = Constraint(model.t, rule=lambda m, t: m.z[t] ** 3 == m.k * m.u[t] * m.z[t])
+    result = derive(model, ["k", "u"], "z", [0.0, 2.0])
+    root = math.sqrt(2.0)
+    assert result["z", "k"] == pytest.approx([0.5 / (2 * root)] * 2, rel=1e-8)
+    assert result["z", "u"] == pytest.approx([4 / (2 * root)] * 2, rel=1e-8)
+
+
+def test_the_start_alone(derive: Derive) -> None:
+    result = derive(decay(), ["x", "k"], ["x", "rate"], [0.0])
+    assert result.array[0] == pytest.approx(np.array([[1.0, 0.0], [2 * 0.7 * 2.0, 4.0]]))
+
+
+def test_a_derivative_of_a_slope_that_is_not_finite_stops_the_run() -> None:
+    model = model_with_time(1.0)
+    add_states(model, x=(0.0, lambda m, t: m.x[t] ** 0.5))
+    with pytest.raises(SimulationError, match="not a number: the derivative of the slope of x is not finite"):
+        sensitivities(model, "x", "x", [1.0])
 
 
 def complex_step(function: Any, value: float) -> Any:

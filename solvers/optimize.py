@@ -1,0 +1,370 @@
+"""Dynamic optimization of a lowered system: controls, parameters and the final time, by Radau collocation and IPOPT.
+
+The states on each element are polynomials that satisfy the equations at the Radau points (:mod:`solvers.collocation`); the nonlinear
+program that results is solved with exact derivatives (Waechter & Biegler 2006, Math. Program. 106:25). The optimum is simulated again
+with the error control of :func:`solvers.simulate`, and both objectives stand in the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from solvers.declare import Interpolation, Profile
+from solvers.errors import FlowsheetError, NumericsError, UsageError
+from solvers.misfit import listed
+from solvers.program import OptimizationError, Program, Solution, solve
+from solvers.schedule import names_of_component
+from solvers.simulate import current_system, prepared_run
+from solvers.suggest import did_you_mean
+from solvers.system import DaeSystem
+from solvers.trajectory import Trajectory
+
+RTOL, ATOL = 1e-9, 1e-11
+"""Tolerances of the simulation of an optimum."""
+GAUSS = 6
+"""Points per element at which integrals along a simulated optimum are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The value of a scalar of the model at the final time."""
+
+    name: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """The integral of a scalar of the model over time."""
+
+    name: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTime:
+    """The final time itself."""
+
+
+Goal = Final | Integrated | FinalTime
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Limits of a scalar of the model, in its own unit."""
+
+    name: Any
+    lower: float = -math.inf
+    upper: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An input that is free to choose, within limits.
+
+    Parameters
+    ----------
+    lower, upper : its limits.
+    initial : where the search begins; by default the middle of the limits.
+    interpolation : held on each element, or linear on each and continuous.
+    """
+
+    lower: float
+    upper: float
+    initial: float | None = None
+    interpolation: Interpolation = Interpolation.HOLD
+
+    @property
+    def begin(self) -> float:
+        """Where the search begins."""
+        return 0.5 * (self.lower + self.upper) if self.initial is None else self.initial
+
+
+class OptimumStatus(Enum):
+    """Whether a point is an optimum; only OPTIMAL is."""
+
+    OPTIMAL = "optimal"
+    NOT_OPTIMAL = "not optimal: the solver stopped before; look at the message"
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The outcome of an optimization; ``optimum["name"]`` gives the course of any scalar of the model at ``optimum.t``."""
+
+    status: OptimumStatus
+    objective: float
+    controls: Mapping[str, Profile]
+    """Courses of the controls by name, as :func:`solvers.simulate` takes them."""
+    parameters: Mapping[str, float]
+    """Free parameters and start values by name."""
+    final_time: float
+    trajectory: Trajectory
+    """The collocated course: the start and all collocation points."""
+    simulated: Trajectory | None
+    """The same simulated with error control; None if that failed."""
+    simulated_objective: float
+    """The objective along the simulation; not a number if that failed."""
+    violation: float
+    """Largest violation of a constraint, in shares of its scale."""
+    iterations: int
+    message: str
+    """What IPOPT said."""
+
+    @property
+    def t(self) -> np.ndarray:
+        """Times of the collocated course, shape (n,)."""
+        return self.trajectory.t
+
+    @property
+    def gap(self) -> float:
+        """Distance of the simulated from the collocated objective, in shares of its size."""
+        return abs(self.simulated_objective - self.objective) / max(1e-300, abs(self.objective), abs(self.simulated_objective))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Return the collocated course of a scalar by name or reference, shape (n,)."""
+        return self.trajectory[key]
+
+
+def optimize(
+    model: Any,
+    *,
+    controls: Mapping[Any, Control],
+    minimize: Goal | None = None,
+    maximize: Goal | None = None,
+    parameters: Mapping[Any, tuple[float, float]] | None = None,
+    horizon: float | tuple[float, float] | None = None,
+    path: Sequence[Bound] = (),
+    end: Sequence[Bound] = (),
+    inputs: Mapping[Any, Any] | None = None,
+    elements: int = 50,
+    degree: int = 3,
+    tolerance: float = 1e-9,
+    most_iterations: int = 1000,
+) -> Optimum:
+    """Find controls, parameters and the final time that make a goal of a model smallest or largest.
+
+    Parameters
+    ----------
+    model : a Pyomo model or a :class:`DaeSystem`, without events. Its own objectives and inequalities are left aside.
+    controls : ``{Var or name: Control}`` for fixed Vars of time.
+    minimize, maximize : the goal, one of them: :class:`Final`, :class:`Integrated` or :class:`FinalTime`.
+    parameters : ``{name: (lower, upper)}`` for mutable Params, fixed Vars without time and start values of states that are to be
+        chosen too; the search begins at their present values.
+    horizon : the final time; a pair of limits if it is free; by default the end of the model's time set.
+    path : limits that hold at the start, at all collocation points and so at the ends of all elements.
+    end : limits at the final time.
+    inputs : numbers for other inputs and parameters, as for :func:`solvers.simulate`.
+    elements, degree : of the collocation; controls change at elements.
+    tolerance : of the optimality conditions, in the scaled problem.
+
+    Raises
+    ------
+    UsageError : unknown or unfit names, limits that are not finite or exchanged, no goal or two.
+    OptimizationError : no optimum was found; it carries the last point, marked as what it is.
+
+    Examples
+    --------
+    >>> from pyomo.dae import ContinuousSet, DerivativeVar
+    >>> from pyomo.environ import ConcreteModel, Constraint, Expression, Var
+    >>> model = ConcreteModel()
+    >>> model.t = ContinuousSet(bounds=(0, 1))
+    >>> model.x, model.u = Var(model.t, initialize=1.0), Var(model.t, initialize=0.0)
+    >>> model.u.fix(0.0)
+    >>> model.dx = DerivativeVar(model.x, wrt=model.t)
+    >>> model.law = Constraint(model.t, rule=lambda m, t: m.dx[t] == m.u[t])
+    >>> model.cost = Expression(model.t, rule=lambda m, t: m.x[t] ** 2 + m.u[t] ** 2)
+    >>> model.x[0].fix(1.0)
+    >>> optimum = optimize(model, controls={"u": Control(-5, 5)}, minimize=Integrated("cost"), elements=20)
+    >>> round(optimum.objective, 3)  # tanh(1)
+    0.762
+    """
+    if (minimize is None) == (maximize is None):
+        raise UsageError("an optimization takes either minimize= or maximize=", hint="e.g. maximize=Final('product')")
+    goal: Goal = minimize if minimize is not None else maximize  # type: ignore[assignment]
+    system = current_system(model)
+    chosen = _named_controls(system, controls)
+    program = Program.of(
+        system,
+        controls=chosen,
+        parameters=_named_parameters(system, parameters or {}),
+        horizon=_checked_horizon(system, horizon),
+        path=[_checked_bound(system, bound) for bound in path],
+        end=[_checked_bound(system, bound) for bound in end],
+        inputs=inputs,
+        elements=_checked_elements(elements),
+        degree=degree,
+    )
+    name = "" if isinstance(goal, FinalTime) else _one_name(system, goal.name)
+    sign = 1.0 if maximize is None else -1.0
+    objective = _objective(program, goal, name)
+    solution = solve(program, sign * objective, tolerance, most_iterations)
+    optimum = _optimum(program, goal, name, sign * solution.objective, solution)
+    if not solution.success:
+        raise OptimizationError(
+            f"no optimum was found: {_said(solution.message)} after {solution.iterations} iterations; largest violation "
+            f"{solution.violation:.3g} (scaled)" + (f" of {listed(solution.worst, 5)}" if solution.worst else ""),
+            names=solution.worst,
+            hint="a constraint may be impossible: relax those that are named, start closer (initial=), or take more elements",
+            optimum=optimum,
+        )
+    return optimum
+
+
+# -- what was asked for ------------------------------------------------------------------------------------------------
+
+
+def _one_name(system: DaeSystem, key: Any) -> str:
+    names = [key] if isinstance(key, str) else names_of_component(system, key)
+    if len(names) != 1:
+        raise UsageError(f"{key} stands for {len(names)} scalars of time", names=names[:10], hint="name one of them")
+    system.scalar(names[0])
+    return names[0]
+
+
+def _named_controls(system: DaeSystem, controls: Mapping[Any, Control]) -> dict[int, Control]:
+    places = {slot.name: place for place, slot in enumerate(system.inputs)}
+    if not controls:
+        raise UsageError("there is no control to choose", hint="controls={'feed': Control(0, 10)} for a fixed Var of time")
+    found = {}
+    for key, control in controls.items():
+        for name in [key] if isinstance(key, str) else names_of_component(system, key):
+            if name not in places:
+                computed = "; it is computed by the model" if name in system.names else ""
+                raise UsageError(
+                    f"{name!r} cannot be a control{computed}",
+                    names=[name],
+                    hint=did_you_mean(name, places, 3) or "a control is a fixed Var of time: fix it at all times",
+                )
+            if not isinstance(control, Control):
+                raise UsageError(f"the control {name} is given as {control!r}", names=[name], hint="Control(lower, upper)")
+            _check_limits(name, control.lower, control.upper, finite=True)
+            if not control.lower <= control.begin <= control.upper:
+                raise UsageError(f"the control {name} begins at {control.begin}, outside its limits", names=[name])
+            found[places[name]] = control
+    return found
+
+
+def _named_parameters(system: DaeSystem, parameters: Mapping[Any, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    known = [str(data.name) for data in system.parameters] + [slot.name for slot in system.states]
+    found = {}
+    for key, limits in parameters.items():
+        for name in [key] if isinstance(key, str) else names_of_component(system, key):
+            if name not in known:
+                raise UsageError(f"no parameter or state is called {name!r}", names=[name], hint=did_you_mean(name, known, 3))
+            lower, upper = limits
+            _check_limits(name, lower, upper, finite=True)
+            found[name] = (float(lower), float(upper))
+    return found
+
+
+def _check_limits(name: str, lower: float, upper: float, finite: bool = False) -> None:
+    if math.isnan(lower) or math.isnan(upper) or (finite and not (math.isfinite(lower) and math.isfinite(upper))):
+        raise UsageError(f"the limits of {name} are not finite ({lower}, {upper})", names=[name])
+    if lower > upper:
+        raise UsageError(f"the lower limit of {name} lies above the upper one ({lower} > {upper})", names=[name])
+
+
+def _checked_bound(system: DaeSystem, bound: Bound) -> Bound:
+    name = _one_name(system, bound.name)
+    _check_limits(name, bound.lower, bound.upper)
+    return Bound(name, float(bound.lower), float(bound.upper))
+
+
+def _checked_elements(elements: int) -> int:
+    if not isinstance(elements, int) or isinstance(elements, bool) or elements < 1:
+        raise UsageError(f"{elements!r} elements cannot be served", hint="at least 1; 50 is usual")
+    return elements
+
+
+def _checked_horizon(system: DaeSystem, horizon: float | tuple[float, float] | None) -> tuple[float, float]:
+    first = float(system.time.first)
+    if horizon is None:
+        return float(system.time.last) - first, float(system.time.last) - first
+    lower, upper = horizon if isinstance(horizon, tuple) else (horizon, horizon)
+    _check_limits("the final time", lower, upper, finite=True)
+    if lower <= first:
+        raise UsageError(f"the final time has to lie after the first time {first:g} (lower limit {lower:g})")
+    return float(lower) - first, float(upper) - first
+
+
+# -- the goal ----------------------------------------------------------------------------------------------------------
+
+
+def _objective(program: Program, goal: Goal, name: str) -> ca.MX:
+    if isinstance(goal, FinalTime):
+        return program.first + program.duration
+    values = program.course(name)
+    if isinstance(goal, Final):
+        return values[-1]
+    weights = np.tile(program.scheme.weights, program.elements) / program.elements
+    return program.duration * ca.mtimes(values, ca.DM(weights))
+
+
+def _simulated(program: Program, goal: Goal, name: str, solution: Solution) -> tuple[Trajectory | None, float]:
+    """Simulate an optimum with error control, and return its objective along that course."""
+    nodes, weights = np.polynomial.legendre.leggauss(GAUSS)
+    duration, elements = solution.duration, program.elements
+    starts = program.first + duration * np.arange(elements) / elements
+    length = duration / elements
+    inner = (starts[:, None] + length * (nodes[None, :] + 1) / 2).ravel()
+    times = np.unique(np.concatenate([starts, inner, [program.first + duration]]))
+    try:
+        run = prepared_run(program.system, times, {**program.given, **solution.parameters, **solution.controls}, RTOL, ATOL)
+        for place, value in solution.starts.items():
+            run.values.x[place] = value
+        trajectory = run.trajectory()
+    except FlowsheetError:
+        return None, math.nan
+    if isinstance(goal, FinalTime):
+        return trajectory, program.first + duration
+    values = trajectory[name]
+    if isinstance(goal, Final):
+        return trajectory, float(values[-1])
+    at = np.searchsorted(times, inner)
+    return trajectory, float(length / 2 * (values[at].reshape(elements, -1) @ weights).sum())
+
+
+def _optimum(program: Program, goal: Goal, name: str, objective: float, solution: Solution) -> Optimum:
+    trajectory, simulated = _simulated(program, goal, name, solution) if solution.success else (None, math.nan)
+    starts = {program.system.states[place].name: value for place, value in solution.starts.items()}
+    return Optimum(
+        status=OptimumStatus.OPTIMAL if solution.success else OptimumStatus.NOT_OPTIMAL,
+        objective=objective,
+        controls=solution.controls,
+        parameters={**solution.parameters, **starts},
+        final_time=program.first + solution.duration,
+        trajectory=solution.trajectory,
+        simulated=trajectory,
+        simulated_objective=simulated,
+        violation=solution.violation,
+        iterations=solution.iterations,
+        message=solution.message,
+    )
+
+
+def _said(message: str) -> str:
+    return {
+        "Infeasible_Problem_Detected": "the constraints cannot all be met",
+        "Maximum_Iterations_Exceeded": "the iterations were used up",
+        "Restoration_Failed": "no point that meets the constraints was found",
+        "Invalid_Number_Detected": "a value is not a number",
+    }.get(message, message)
+
+
+__all__ = [
+    "Bound",
+    "Control",
+    "Final",
+    "FinalTime",
+    "Integrated",
+    "NumericsError",
+    "OptimizationError",
+    "Optimum",
+    "OptimumStatus",
+    "optimize",
+]
