@@ -113,9 +113,9 @@ def _check_start(system: DaeSystem) -> None:
     equations = system.start_residual.shape[0]
     if not free and not equations:
         return
-    unknowns = ca.vertcat(system.x[free] if free else ca.SX(0, 1), system.z)
     residual = ca.vertcat(system.start_residual, system.algebraic)
-    parts = dulmage_mendelsohn(ca.jacobian_sparsity(residual, unknowns))
+    by_state = ca.jacobian_sparsity(residual, system.x).sub(list(range(residual.shape[0])), free)[0]
+    parts = dulmage_mendelsohn(ca.horzcat(by_state, ca.jacobian_sparsity(residual, system.z)))
     open_states = [place for place in parts.short_variables if place < len(free)]
     if parts.short_variables:
         names = [system.states[free[place]].name for place in open_states] or [

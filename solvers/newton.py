@@ -297,7 +297,7 @@ def _failed_block(
     at_bound = [equations.variables[c] for c in columns if point[c] <= equations.lower[c] or point[c] >= equations.upper[c]]
     block = f"block {number + 1} of {count} ({len(rows)} equation(s))" if count > 1 else f"{len(rows)} equation(s)"
     return NumericsError(
-        f"the algebraic equations found no solution {where}: {block}; largest residual {sizes.max(initial=0.0):.3g} in {told}; "
+        f"the equations found no solution {where}: {block}; largest residual {sizes.max(initial=0.0):.3g} in {told}; "
         f"tried last: {listed(values, 6)}" + (f"; at a bound: {listed(at_bound)}" if at_bound else ""),
         names=[*(equations.names[row] for row in worst), *(equations.variables[column] for column in columns[:5])],
         hint=f"better start values for {listed([equations.variables[c] for c in columns], 5)} may help; check that a solution exists",

@@ -23,7 +23,7 @@ from solvers.newton import Equations, Root, Route, find_root
 from solvers.schedule import Schedule, names_of_component
 from solvers.simulate import Run, SimulationError, current_system, prepared_run
 from solvers.start import Values, bounds_of
-from solvers.structure import LARGEST_DENSE, RANK_TOLERANCE, equilibrated
+from solvers.structure import LARGEST_DENSE, equilibrated, is_deficient, numerical_rank
 from solvers.suggest import did_you_mean
 from solvers.system import DaeSystem
 from solvers.trajectory import Stats, Status, Trajectory
@@ -54,7 +54,9 @@ class SteadyState:
     route: Route | None
     """What solved the equations; None where a dynamic run alone did."""
     stable: bool | None
-    """Whether small disturbances die out; None where totals are conserved or the system is too large to tell."""
+    """Whether small disturbances die out; None where totals are conserved or it cannot be told."""
+    outside: tuple[str, ...]
+    """Variables that lie outside their bounds there."""
     residual: float
     """Largest change of a state, in shares of its size, within the time that the run took to settle (or within 1 time unit)."""
     iterations: int
@@ -177,7 +179,7 @@ def _near(system: DaeSystem, held: Values, guess: Mapping[Any, float]) -> Steady
                 )
             start[list(equations.variables).index(name)] = float(value)
     root = find_root(equations, start, "for a steady state")
-    if _is_deficient(root.jacobian):
+    if is_deficient(root.jacobian):
         raise NumericsError(
             "the equations do not determine a steady state there: some total is conserved, or equations repeat each other",
             names=_undetermined(equations, root.jacobian),
@@ -232,29 +234,23 @@ def _reached(system: DaeSystem, held: Values, rtol: float, atol: float) -> Stead
 
 def _polished(equations: Equations, point: np.ndarray) -> Root | None:
     """Return the regular root next to where a run has settled, or None."""
-    if _is_deficient(equations.evaluate(point)[1]):
+    if is_deficient(equations.evaluate(point)[1]):
         return None
     try:
         root = find_root(equations, point, "for a steady state")
     except NumericsError:
         return None
     near = np.abs(root.point - point) <= 0.05 * (np.abs(point) + equations.scale)
-    return root if near.all() and not _is_deficient(root.jacobian) else None
+    return root if near.all() and not is_deficient(root.jacobian) else None
 
 
 def _scaled(jacobian: csc_matrix) -> np.ndarray:
     return equilibrated(jacobian.toarray())[0]
 
 
-def _is_deficient(jacobian: csc_matrix) -> bool:
-    """Whether equations do not determine all unknowns; large ones are taken at their word."""
-    if jacobian.shape[0] > LARGEST_DENSE or not jacobian.shape[0]:
-        return False
-    singular = np.linalg.svd(_scaled(jacobian), compute_uv=False)
-    return bool(singular[-1] <= RANK_TOLERANCE * singular[0])
-
-
 def _undetermined(equations: Equations, jacobian: csc_matrix) -> list[str]:
+    if jacobian.shape[0] > LARGEST_DENSE:
+        return list(equations.variables[:5])
     right = np.linalg.svd(_scaled(jacobian))[2][-1]
     return [name for name, weight in zip(equations.variables, np.abs(right), strict=True) if weight > 0.1]
 
@@ -267,6 +263,8 @@ def _is_stable(system: DaeSystem, jacobian: csc_matrix) -> bool | None:
     whole = jacobian.toarray()
     motion = whole[:count, :count]
     if len(whole) > count:
+        if numerical_rank(whole[count:, count:]) < len(whole) - count:
+            return None
         motion = motion - whole[:count, count:] @ np.linalg.solve(whole[count:, count:], whole[count:, :count])
     return bool(np.linalg.eigvals(motion).real.max() < 0)
 
@@ -293,6 +291,7 @@ def _result(
         approach=approach,
         route=None if root is None else root.route,
         stable=None if root is None else _is_stable(system, root.jacobian),
+        outside=tuple(name for name, out in zip(equations.variables, equations.outside(point), strict=True) if out),
         residual=float((slopes * time / (np.abs(point[:count]) + equations.scale[:count])).max(initial=0.0)),
         iterations=0 if root is None else root.iterations,
         blocks=0 if root is None else root.blocks,

@@ -12,6 +12,8 @@ from graphlib import TopologicalSorter
 
 import casadi as ca
 import numpy as np
+from scipy.sparse import csc_matrix
+from scipy.sparse.linalg import splu
 
 LARGEST_DENSE = 1500
 """Largest matrix whose rank is found by singular values."""
@@ -286,6 +288,25 @@ def numerical_rank(matrix: np.ndarray) -> int:
         return 0
     singular = np.linalg.svd(equilibrated(matrix)[0], compute_uv=False)
     return int((singular > RANK_TOLERANCE * max(singular[0], 1e-300)).sum())
+
+
+def is_deficient(matrix: csc_matrix) -> bool:
+    """Whether a sparse square matrix is singular to rounding, rows and columns being scaled before.
+
+    Judged by singular values up to a size, beyond by the pivots of its factors.
+    """
+    if not matrix.shape[0]:
+        return False
+    if matrix.shape[0] <= LARGEST_DENSE:
+        return numerical_rank(matrix.toarray()) < matrix.shape[0]
+    rows = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), 1e-300)
+    scaled = csc_matrix(matrix.multiply(1.0 / rows[:, None]))
+    columns = np.maximum(abs(scaled).max(axis=0).toarray().ravel(), 1e-300)
+    try:
+        pivots = np.abs(splu(csc_matrix(scaled.multiply(1.0 / columns[None, :]))).U.diagonal())
+    except RuntimeError:
+        return True
+    return bool(pivots.min() <= RANK_TOLERANCE * pivots.max())
 
 
 def random_values(expressions: ca.SX | ca.MX, points: int = 3) -> Iterator[np.ndarray]:
