@@ -2,6 +2,7 @@
 
 from solvers.diagnose import Diagnosis, diagnose
 from solvers.lower import lower
+from solvers.optimize import Bound, Control, Final, FinalTime, Integrated, OptimizationError, Optimum, OptimumStatus, optimize
 from solvers.sensitivities import Method, Sensitivities, sensitivities
 from solvers.simulate import SimulationError, simulate
 from solvers.steady import Approach, SteadyState, steady_state
@@ -10,10 +11,18 @@ from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 
 __all__ = [
     "Approach",
+    "Bound",
+    "Control",
     "DaeSystem",
     "Diagnosis",
     "EventRecord",
+    "Final",
+    "FinalTime",
+    "Integrated",
     "Method",
+    "OptimizationError",
+    "Optimum",
+    "OptimumStatus",
     "Sensitivities",
     "SimulationError",
     "Stats",
@@ -22,6 +31,7 @@ __all__ = [
     "Trajectory",
     "diagnose",
     "lower",
+    "optimize",
     "sensitivities",
     "simulate",
     "steady_state",

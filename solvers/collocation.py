@@ -47,9 +47,11 @@ def radau(degree: int) -> Scheme:
     """
     if not isinstance(degree, int) or isinstance(degree, bool) or not 1 <= degree <= HIGHEST_DEGREE:
         raise UsageError(f"a collocation degree of {degree!r} cannot be served", hint=f"1 to {HIGHEST_DEGREE}; 3 is usual")
-    points = ca.collocation_points(degree, "radau")
-    differentiation, _, weights = ca.collocation_coeff(points)
-    return Scheme(np.array(points), np.asarray(differentiation), np.asarray(weights).ravel())
+    points = np.array(ca.collocation_points(degree, "radau"))
+    differentiation, _, _ = ca.collocation_coeff(points.tolist())
+    powers = np.arange(degree)
+    weights = np.linalg.solve(points[None, :] ** powers[:, None], 1.0 / (powers + 1))
+    return Scheme(points, np.asarray(differentiation), weights)
 
 
 def defects(scheme: Scheme, start: ca.MX, points: ca.MX, slopes: ca.MX, lengths: ca.MX) -> ca.MX:

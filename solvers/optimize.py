@@ -17,7 +17,7 @@ import casadi as ca
 import numpy as np
 
 from solvers.declare import Interpolation, Profile
-from solvers.errors import FlowsheetError, NumericsError, UsageError
+from solvers.errors import FlowsheetError, UsageError
 from solvers.misfit import listed
 from solvers.program import OptimizationError, Program, Solution, solve
 from solvers.schedule import names_of_component
@@ -316,7 +316,7 @@ def _simulated(program: Program, goal: Goal, name: str, solution: Solution) -> t
     try:
         run = prepared_run(program.system, times, {**program.given, **solution.parameters, **solution.controls}, RTOL, ATOL)
         for place, value in solution.starts.items():
-            run.values.x[place] = value
+            run.values.x[place] = run.x[place] = value
         trajectory = run.trajectory()
     except FlowsheetError:
         return None, math.nan
@@ -354,17 +354,3 @@ def _said(message: str) -> str:
         "Restoration_Failed": "no point that meets the constraints was found",
         "Invalid_Number_Detected": "a value is not a number",
     }.get(message, message)
-
-
-__all__ = [
-    "Bound",
-    "Control",
-    "Final",
-    "FinalTime",
-    "Integrated",
-    "NumericsError",
-    "OptimizationError",
-    "Optimum",
-    "OptimumStatus",
-    "optimize",
-]
