@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowsheet.verify import circuits, dae, emep, events, fields, mechanism, problems, units
+from flowsheet.verify import circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, units
 from flowsheet.verify.problems import InitialValueProblem, build_model, published
 from flowsheet.verify.rung import RULE, Group, Outcome, Run, Rung
 from flowsheet.verify.runs import at_end, event_times, simulated
 from flowsheet.verify.scoring import Standing
-from solvers import SimulationError, lower, simulate
+from solvers import Method, Optimum, SimulationError, lower, simulate
 from solvers.errors import UsageError
 from solvers.suggest import did_you_mean
 
@@ -100,6 +100,29 @@ def _refused(name: str, what: str, build: Callable[[], Any], *names: str) -> Run
     return Rung(name, Group.REFUSED, what, (), (), source, Standing.CLOSED_FORM, prepare, ((1e-8, 0.0),), refused_for=names)
 
 
+def _derived(
+    name: str, what: str, values: dict[str, float], build: Callable[[], Any], parameters: Sequence[str], output: str, end: float
+) -> tuple[Rung, ...]:
+    """Return two rungs that compare derivatives of one output at the end, computed forward and backward."""
+    return tuple(
+        _closed(
+            f"{name}-{method.name.lower()}",
+            Group.DERIVATIVE,
+            f"{what}, {method.name.lower()}",
+            values,
+            partial(derivatives.derived, build, parameters, [output], end, method),
+            asked=((1e-4, 2.5), (1e-6, 4.5), (1e-8, 6.0), (1e-10, 8.0)),
+        )
+        for method in Method
+    )
+
+
+def _optimum(name: str, what: str, value: float, digits: float, solve: Callable[[], Optimum], source: str, standing: Standing) -> Rung:
+    values = {"collocated": value, "simulated": value}
+    prepare = partial(optima.optimum_and_simulation, solve)
+    return _closed(name, Group.OPTIMUM, what, values, prepare, source=source, standing=standing, asked=((1e-9, digits),))
+
+
 def _resting_ball() -> Run:
     """Return what runs the ball past the time before which all impacts happen, and reads the last one before it is stopped."""
     system = lower(events.falling_ball(10.0))
@@ -185,6 +208,8 @@ LADDER: tuple[Rung, ...] = (
     ),
     _published("transistor", Group.DAE, "transistor", 0.2, _NODES, circuits.transistor_by_drops),
     _published("nand", Group.DAE, "nand", circuits.NAND_END, _NODES, circuits.nand_by_charges, circuits.nand_inputs()),
+    _published("transistor-implicit", Group.DAE, "transistor", 0.2, _NODES, circuits.transistor_amplifier),
+    _published("nand-implicit", Group.DAE, "nand", circuits.NAND_END, _NODES, circuits.nand_gate, circuits.nand_inputs()),
     _published("beam-tensions", Group.DAE, "beam", fields.BEAM_END, fields.beam_name, partial(fields.beam, solved=False)),
     _times(
         "rober-percent",
@@ -278,6 +303,72 @@ LADDER: tuple[Rung, ...] = (
         units.line_balance,
         asked=((1e-8, 9.0),),
         source="conservation of mass",
+    ),
+    *_derived(
+        "dosed-decay",
+        "amount at t = 4 by rate, dose and start",
+        derivatives.dosed_decay_derivatives(4.0),
+        derivatives.dosed_decay,
+        ["k", "bolus", "x"],
+        "x",
+        4.0,
+    ),
+    *_derived(
+        "switched-decay",
+        "amount after a guarded switch by rate, threshold and start",
+        derivatives.switched_decay_derivatives(4.0),
+        derivatives.switched_decay,
+        ["k", "threshold", "x"],
+        "x",
+        4.0,
+    ),
+    *_derived(
+        "bounce",
+        "height after an impact by start height and velocity",
+        derivatives.ball_derivatives(0.9),
+        derivatives.ball,
+        ["ball.height", "ball.velocity"],
+        "ball.height",
+        0.9,
+    ),
+    _closed(
+        "coagulation",
+        Group.KERNEL,
+        "particles of 1 and 5 units at t = 1, and the derivative of the first by the rate",
+        {"n1": 4 / 9, "n5": 0.5**4 / 1.5**6, "dn1/dbeta": -(1.5**-3)},
+        lambda: optima.coagulated,
+        source="Smoluchowski (1917)",
+        agreed=10.0,
+    ),
+    _optimum("pairs", "most particles of two units, 4/27, by time and speed", 4 / 27, 6.0, optima.most_pairs, HAND, Standing.CLOSED_FORM),
+    _optimum("regulator", "least cost, tanh(1)", 0.7615941559557649, 8.0, optima.regulator, HAND, Standing.CLOSED_FORM),
+    _optimum("car-time", "shortest time of the car on 400 elements", 16.4703560632, 4.5, optima.car, HAND, Standing.CLOSED_FORM),
+    _optimum(
+        "jacobson-lele",
+        "least cost below a path constraint",
+        0.169820535,
+        4.0,
+        partial(optima.jacobson_lele, True),
+        "Radau collocation with other code, N = 50 to 400",
+        Standing.COMPUTED,
+    ),
+    _optimum(
+        "jacobson-lele-free",
+        "least cost without it",
+        0.069360944,
+        6.0,
+        partial(optima.jacobson_lele, False),
+        "Radau collocation with other code",
+        Standing.COMPUTED,
+    ),
+    _optimum(
+        "batch-temperature",
+        "most B by temperature on 100 elements",
+        0.610792,
+        4.0,
+        optima.batch_temperature,
+        "Radau collocation with other code, same elements",
+        Standing.COMPUTED,
     ),
     _refused("pendulum-rod", "the rod's length, index 3", dae.rod_pendulum, "rod"),
     _refused("car-axis", "two lengths, index 3", dae.car_axis, "axle", "distance"),

@@ -20,6 +20,9 @@ class Group(Enum):
     EVENT = "events"
     CLOSED_FORM = "closed"
     UNIT = "units"
+    DERIVATIVE = "derivatives"
+    KERNEL = "kernels"
+    OPTIMUM = "optima"
     REFUSED = "refused"
 
     @property
@@ -34,6 +37,9 @@ _TITLES = {
     Group.EVENT: "Events",
     Group.CLOSED_FORM: "Closed forms",
     Group.UNIT: "Units and a whole case",
+    Group.DERIVATIVE: "Derivatives by parameters and start values",
+    Group.KERNEL: "Vector functions",
+    Group.OPTIMUM: "Optima, and the same along a simulation with error control",
     Group.REFUSED: "Systems of higher index, to be refused before anything is integrated",
 }
 
