@@ -4,12 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CSUN_BDF = 2, ONE_STEP = 2, TSTOP_RETURN = 1, ROOT_RETURN = 2, OUT_OF_MEMORY = -20 };
+enum { CSUN_BDF = 2, OUT_OF_MEMORY = -20 };
 
 /* SUNDIALS gives up on a step after 7 failed error tests, too few where a state passes zero on its way to an instability. */
 enum { MOST_FAILURES = 30 };
-/* Steps so small that time stands still are no steps; at a finite escape SUNDIALS would take them for ever. */
-enum { MOST_STALLED = 10 };
 /* Newton's iterations end at this share of the local error allowed. SUNDIALS' 0.1 leaves so much noise in the error estimate that
  * OREGO, HIRES and ROBER take 25 to 45 % more steps for one digit less. */
 static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
@@ -68,7 +66,7 @@ static void lay_out(const integrator *it, const double *y, const double *yp, dou
 }
 
 /* Load what holds at a time since the last restart. */
-static void load(integrator *it, double elapsed, handle y, handle yp)
+void integrator_load(integrator *it, double elapsed, handle y, handle yp)
 {
     *it->problem.time = it->origin + elapsed;
     lay_out(it, it->call.N_VGetArrayPointer(y), yp ? it->call.N_VGetArrayPointer(yp) : NULL, it->problem.state);
@@ -133,7 +131,7 @@ static int evaluate_tangents(integrator *it, algebra_solver *algebra)
 /* Evaluate slopes and algebraic residuals, or solve the latter; 1 (recoverable) where that cannot be done. */
 static int evaluate_slopes(integrator *it, double t, handle y, handle yp)
 {
-    load(it, t, y, yp);
+    integrator_load(it, t, y, yp);
     if (it->algebra.count && algebra_solve(it, &it->algebra))
         return 1;
     if (it->problem.tangent.blocks)
@@ -142,7 +140,7 @@ static int evaluate_slopes(integrator *it, double t, handle y, handle yp)
 }
 
 /* Solve for what the solver's vectors do not hold: algebraic variables, and their derivatives. */
-static int complete_state(integrator *it, algebra_solver *algebra)
+int integrator_complete_state(integrator *it, algebra_solver *algebra)
 {
     if (!algebra->count)
         return 0;
@@ -185,7 +183,7 @@ int integrator_evaluate_jacobian(integrator *it)
 
 static int evaluate_jacobian(integrator *it, double t, handle y, handle yp)
 {
-    load(it, t, y, yp);
+    integrator_load(it, t, y, yp);
     if (!it->algebra.count)
         return integrator_evaluate_jacobian(it);
     return algebra_solve(it, &it->algebra) || integrator_evaluate_jacobian(it) || algebra_factor(&it->algebra, it->problem.entries);
@@ -231,10 +229,10 @@ static int ida_matrix(double t, double c_j, handle y, handle yp, handle r, handl
     return 0;
 }
 
-static int evaluate_guards(integrator *it, double t, handle y, handle yp, double *guard)
+int integrator_guards(integrator *it, double t, handle y, handle yp, double *guard)
 {
     const dae_problem *p = &it->problem;
-    load(it, t, y, yp);
+    integrator_load(it, t, y, yp);
     if (it->algebra.count && algebra_solve(it, &it->algebra))
         return -1;
     p->evaluate(p->guards);
@@ -251,12 +249,12 @@ static int evaluate_guards(integrator *it, double t, handle y, handle yp, double
 
 static int cvode_guards(double t, handle y, double *guard, void *data)
 {
-    return evaluate_guards(data, t, y, NULL, guard);
+    return integrator_guards(data, t, y, NULL, guard);
 }
 
 static int ida_guards(double t, handle y, handle yp, double *guard, void *data)
 {
-    return evaluate_guards(data, t, y, yp, guard);
+    return integrator_guards(data, t, y, yp, guard);
 }
 
 /* -- the linear solver: SUNDIALS' band solver with its work done by our factors ----------------------------------------- */
@@ -386,8 +384,13 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
         return OUT_OF_MEMORY;
     it->kept_z = malloc((size_t)(p->algebraic + 1) * sizeof(double));
     it->kept_entries = malloc((size_t)(p->entry_count + 1) * sizeof(double));
-    if (!it->kept_z || !it->kept_entries)
+    it->guard_before = malloc((size_t)(4 * p->guard_count + 1) * sizeof(double));
+    it->direction = malloc((size_t)(p->guard_count + 1) * sizeof(int));
+    if (!it->kept_z || !it->kept_entries || !it->guard_before || !it->direction)
         return OUT_OF_MEMORY;
+    it->guard_after = it->guard_before + p->guard_count;
+    it->guard_middle = it->guard_after + p->guard_count;
+    it->guard_inside = it->guard_middle + p->guard_count;
     it->matrix = malloc((size_t)p->column_start[p->matrix_size] * sizeof(double));
     it->right = malloc((size_t)p->matrix_size * (size_t)(1 + p->tangent.blocks) * sizeof(double));
     if (!it->matrix || !it->right || s->SUNContext_Create(0, &it->context))
@@ -460,12 +463,15 @@ void integrator_close(integrator *it)
     algebra_free(&it->reading);
     free(it->kept_z);
     free(it->kept_entries);
+    free(it->guard_before);
+    free(it->direction);
     it->memory = it->solver = it->matrix_stub = it->y = it->yp = it->tolerance = it->spare = it->weight = it->context = NULL;
-    it->matrix = it->right = it->kept_z = it->kept_entries = NULL;
+    it->matrix = it->right = it->kept_z = it->kept_entries = it->guard_before = NULL;
+    it->direction = NULL;
 }
 
 /* SUNDIALS counts from each restart; the counts of the whole run are kept here. */
-static void collect(integrator *it)
+void integrator_collect(integrator *it)
 {
     sundials_table *s = &it->call;
     long steps = 0, iterations = 0, failures = 0;
@@ -487,13 +493,16 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
 {
     sundials_table *s = &it->call;
     int flag;
-    collect(it);
+    integrator_collect(it);
     it->before = it->counts;
     it->counts.restarts++;
     it->before.restarts = it->counts.restarts;
     it->not_finite = it->bad_guard = -1;
     it->origin = t;
     it->elapsed = it->step_start = 0.0;
+    it->guards_known = 0;
+    if (it->problem.guards)
+        memcpy(it->direction, direction, (size_t)it->problem.guard_count * sizeof(int));
     take_state(it);
     if (it->problem.rate_of) {
         if (evaluate_slopes(it, 0.0, it->y, it->yp))
@@ -506,150 +515,4 @@ int integrator_restart(integrator *it, double t, double stop, int *direction)
                (it->problem.guards && s->CVodeSetRootDirection(it->memory, direction));
     }
     return flag ? FAILED_OTHER : 0;
-}
-
-/* Why a step failed at time t, in one language for both solvers. */
-static int failure(const integrator *it, int flag, double t)
-{
-    int implicit = it->problem.rate_of != NULL;
-    if (it->bad_guard >= 0)
-        return FAILED_GUARD;
-    if (it->algebra.stuck >= 0 && it->algebra.stuck_time >= t && !(it->not_finite >= 0 && it->not_finite_time >= t))
-        return FAILED_ALGEBRA;
-    /* what was not finite lies on the step that failed, not on one that was repeated and passed */
-    if (it->not_finite >= 0 && it->not_finite_time >= t)
-        return FAILED_MODEL;
-    switch (flag) {
-    case -2: return FAILED_TOLERANCE;
-    case -3: return FAILED_ERROR_TEST;
-    case -4: return FAILED_CONVERGENCE;
-    case -6: return FAILED_CONVERGENCE; /* a singular iteration matrix */
-    case -8: case -9: return FAILED_MODEL;
-    case -10: case -11: return implicit ? FAILED_OTHER : FAILED_MODEL;
-    case -12: return implicit ? FAILED_MODEL : FAILED_OTHER;
-    default: return FAILED_OTHER;
-    }
-}
-
-/* Solve for z at what has been loaded, from scratch, and copy the state's entries at `places` (all if NULL) to `target`. */
-static int read_state(integrator *it, const int *places, int count, double *target)
-{
-    dae_problem *p = &it->problem;
-    algebra_solver *a = &it->reading;
-    double *z = p->state + p->differential;
-    size_t bytes_of_z = (size_t)a->count * sizeof(double), bytes_of_entries = (size_t)p->entry_count * sizeof(double);
-    if (a->count) {
-        memcpy(it->kept_z, z, bytes_of_z);
-        memcpy(it->kept_entries, p->entries, bytes_of_entries);
-        memcpy(z, it->algebra.accepted, bytes_of_z);
-        a->is_solved = a->factored = 0;
-    }
-    int flag = complete_state(it, a);
-    for (int i = 0; i < count; i++)
-        target[i] = p->state[places ? places[i] : i];
-    if (a->count) {
-        memcpy(z, it->kept_z, bytes_of_z);
-        memcpy(p->entries, it->kept_entries, bytes_of_entries);
-        it->algebra.is_solved = 0; /* the slopes are those of what was read */
-    }
-    return flag ? FAILED_ALGEBRA : 0;
-}
-
-/* Read the solution at a time within the last step; 0 or a FAILED code. */
-static int read_within_step(integrator *it, double t, const int *places, int count, double *target)
-{
-    double elapsed = fmax(it->step_start, fmin(t - it->origin, it->elapsed)); /* rounding may have moved t out of the step */
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL;
-    int flag = implicit ? s->IDAGetDky(it->memory, elapsed, 0, it->spare) : s->CVodeGetDky(it->memory, elapsed, 0, it->spare);
-    if (!flag && implicit)
-        flag = s->IDAGetDky(it->memory, elapsed, 1, it->weight);
-    if (flag)
-        return FAILED_OTHER;
-    load(it, elapsed, it->spare, it->weight);
-    return read_state(it, places, count, target);
-}
-
-/* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
-static int fill_outputs(integrator *it, double t, int ends, const double *times, int count, int *done, double *outputs)
-{
-    while (*done < count && (times[*done] < t || (!ends && times[*done] == t))) {
-        int width = it->problem.kept_count;
-        int flag = read_within_step(it, times[*done], it->problem.kept, width, outputs + (size_t)*done * (size_t)width);
-        if (flag)
-            return flag;
-        ++*done;
-    }
-    return 0;
-}
-
-int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
-                   int most_steps)
-{
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL, result = WANTS_PAUSE, stalled = 0, flag_of_outputs;
-    for (int step = 0; step < most_steps && result == WANTS_PAUSE; step++) {
-        double before = it->elapsed, end = stop - it->origin;
-        int flag = implicit ? s->IDASolve(it->memory, end, &it->elapsed, it->y, it->yp, ONE_STEP)
-                            : s->CVode(it->memory, end, it->y, &it->elapsed, ONE_STEP);
-        it->step_start = before;
-        *t = flag == TSTOP_RETURN ? stop : it->origin + it->elapsed;
-        stalled = it->elapsed == before && flag == 0 ? stalled + 1 : 0;
-        if (flag < 0)
-            result = failure(it, flag, it->origin + before);
-        else if (stalled > MOST_STALLED)
-            result = it->not_finite >= 0 && it->not_finite_time >= *t ? FAILED_MODEL : FAILED_STALLED;
-        else if (flag == ROOT_RETURN)
-            result = FOUND_EVENT;
-        else if (flag == TSTOP_RETURN)
-            result = REACHED_END;
-        if (result >= 0)
-            algebra_accept(it);
-        if (result >= 0 && (flag_of_outputs = fill_outputs(it, *t, result != WANTS_PAUSE, times, count, done, outputs)))
-            result = flag_of_outputs;
-        if (result == FOUND_EVENT && (implicit ? s->IDAGetRootInfo(it->memory, roots) : s->CVodeGetRootInfo(it->memory, roots)))
-            result = FAILED_OTHER;
-    }
-    collect(it);
-    load(it, it->elapsed, it->y, it->yp);
-    *it->problem.time = *t;
-    if (complete_state(it, &it->algebra) && result >= 0)
-        result = FAILED_ALGEBRA;
-    return result;
-}
-
-int integrator_sample(integrator *it, const double *times, int count, double *samples)
-{
-    size_t width = (size_t)it->full * (size_t)(1 + it->problem.tangent.blocks);
-    int flag = 0;
-    for (int i = 0; i < count && !flag; i++) {
-        flag = read_within_step(it, times[i], NULL, (int)width, samples + (size_t)i * width);
-    }
-    load(it, it->elapsed, it->y, it->yp);
-    return complete_state(it, &it->algebra) ? FAILED_ALGEBRA : flag;
-}
-
-int integrator_errors(integrator *it, double *errors)
-{
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL;
-    int flag = implicit ? s->IDAGetEstLocalErrors(it->memory, it->spare) : s->CVodeGetEstLocalErrors(it->memory, it->spare);
-    if (!flag)
-        flag = implicit ? s->IDAGetErrWeights(it->memory, it->weight) : s->CVodeGetErrWeights(it->memory, it->weight);
-    if (flag)
-        return flag;
-    const double *error = s->N_VGetArrayPointer(it->spare), *weight = s->N_VGetArrayPointer(it->weight);
-    for (int i = 0; i < it->length; i++)
-        errors[i] = fabs(error[i]) * weight[i];
-    return 0;
-}
-
-double integrator_step(integrator *it)
-{
-    double step = 0.0;
-    if (it->problem.rate_of)
-        it->call.IDAGetCurrentStep(it->memory, &step);
-    else
-        it->call.CVodeGetCurrentStep(it->memory, &step);
-    return step;
 }

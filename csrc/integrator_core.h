@@ -141,6 +141,8 @@ typedef struct integrator_tag {
     lu_factors lu; /* of the iteration matrix */
     algebra_solver algebra, reading; /* along the steps, and for what is read between them: reading must not change the steps */
     double *kept_z, *kept_entries;   /* of the steps, while something is read */
+    double *guard_before, *guard_after, *guard_middle, *guard_inside; /* guards at the ends of a step, and within it */
+    int *direction, guards_known;    /* the direction in which each guard has to cross; whether guard_before is up to date */
     double *matrix, *right; /* the iteration matrix and a right side for it */
     handle context, memory, matrix_stub, solver, y, yp, tolerance, spare, weight;
     void *solver_content;
@@ -170,6 +172,13 @@ enum {
 /* Evaluate slopes, or the Jacobian, at the problem's time and state; 1 where one is not finite. */
 int integrator_evaluate_slopes(integrator *it);
 int integrator_evaluate_jacobian(integrator *it);
+/* Load what holds at a time since the last restart; solve for what the solver's vectors do not hold (0, or 1 if there is no solution). */
+void integrator_load(integrator *it, double elapsed, handle y, handle yp);
+int integrator_complete_state(integrator *it, algebra_solver *algebra);
+/* Guards at a time since the last restart; 0, or -1 where they cannot be had. */
+int integrator_guards(integrator *it, double elapsed, handle y, handle yp, double *guard);
+/* Bring the counts up to date: SUNDIALS counts from each restart. */
+void integrator_collect(integrator *it);
 /* The problem must be filled in, and the pattern and tolerances of its algebra; 0 or a negative flag. */
 int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol);
 void integrator_close(integrator *it);

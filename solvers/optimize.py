@@ -199,10 +199,13 @@ def optimize(
         elements=_checked_elements(elements),
         degree=degree,
     )
-    name = "" if isinstance(goal, FinalTime) else _one_name(system, goal.name)
-    sign = 1.0 if maximize is None else -1.0
-    objective = _objective(program, goal, name)
-    solution = solve(program, sign * objective, tolerance, most_iterations)
+    return _solved(program, goal, 1.0 if maximize is None else -1.0, tolerance, most_iterations)
+
+
+def _solved(program: Program, goal: Goal, sign: float, tolerance: float, most_iterations: int) -> Optimum:
+    """Solve a program for a goal, and judge what came of it."""
+    name = "" if isinstance(goal, FinalTime) else _one_name(program.system, goal.name)
+    solution = solve(program, sign * _objective(program, goal, name), tolerance, most_iterations)
     optimum = _optimum(program, goal, name, sign * solution.objective, solution)
     if not solution.success:
         raise OptimizationError(

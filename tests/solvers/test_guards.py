@@ -275,3 +275,33 @@ def test_explicit_start_equations_are_met_in_one_step_whatever_their_scales() ->
     trajectory = simulate(model, [0.0])
     assert trajectory["x"][0] == pytest.approx(1e-6, rel=1e-9)
     assert trajectory["y"][0] == pytest.approx(15 / (0.01 + 6 * (1 - 2.718281828**-1e-3)), rel=1e-9)
+
+
+def dipping(depth: float, direction: Direction = Direction.EITHER) -> ConcreteModel:
+    """Return x'' = 2, a parabola (t - 1)^2 - depth: beyond zero for 2 sqrt(depth) around t = 1."""
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 2))
+    model.x, model.v = Var(model.t, initialize=1.0), Var(model.t, initialize=-2.0)
+    model.dx, model.dv = DerivativeVar(model.x, wrt=model.t), DerivativeVar(model.v, wrt=model.t)
+    model.ex = Constraint(model.t, rule=lambda m, t: m.dx[t] == m.v[t])
+    model.ev = Constraint(model.t, rule=lambda m, t: m.dv[t] == 2.0)
+    model.x[0].fix(1.0)
+    model.v[0].fix(-2.0)
+    model.dip = Event(guard=lambda m, t: m.x[t] - depth, direction=direction)
+    return model
+
+
+@pytest.mark.parametrize("depth", [1e-2, 1e-4, 1e-6])
+def test_guard_that_dips_and_returns_within_a_step_is_seen(depth: float) -> None:
+    """A polynomial of degree two lets the method take steps as long as it likes; the dip lasts 2 sqrt(depth)."""
+    records = simulate(dipping(depth), [0.0, 2.0], rtol=1e-8, atol=1e-10).events
+    np.testing.assert_allclose([record.time for record in records], [1 - np.sqrt(depth), 1 + np.sqrt(depth)], atol=1e-5)
+    (down,) = simulate(dipping(depth, Direction.FALLING), [0.0, 2.0], rtol=1e-8, atol=1e-10).events
+    assert down.time == pytest.approx(1 - np.sqrt(depth), abs=1e-5)
+    begin, up = simulate(dipping(depth, Direction.RISING), [0.0, 2.0], rtol=1e-8, atol=1e-10).events
+    assert begin.time == 0.0  # beyond zero from the start counts as crossed
+    assert up.time == pytest.approx(1 + np.sqrt(depth), abs=1e-5)
+
+
+def test_guard_that_comes_near_and_turns_is_no_event() -> None:
+    assert simulate(dipping(-1e-4), [0.0, 2.0], rtol=1e-8, atol=1e-10).events == ()
