@@ -68,6 +68,8 @@ class Trajectory:
     events: tuple[EventRecord, ...]
     status: Status
     stats: Stats
+    compiled: bool = False
+    """Whether compiled code computed it; that makes no difference to the values."""
     _computed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
