@@ -1,5 +1,6 @@
 """Numerics on any Pyomo DAE model; knows no unit operation."""
 
+from solvers.compiled import Compilation
 from solvers.diagnose import Diagnosis, diagnose
 from solvers.lower import lower
 from solvers.optimize import Bound, Control, Final, FinalTime, Integrated, OptimizationError, Optimum, OptimumStatus, optimize
@@ -12,6 +13,7 @@ from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 __all__ = [
     "Approach",
     "Bound",
+    "Compilation",
     "Control",
     "DaeSystem",
     "Diagnosis",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import casadi as ca
@@ -62,3 +63,43 @@ class SparseDerivative:
         value, *entries = self._evaluate(*point)
         matrices = [csc_matrix((entry, rows, starts), shape) for entry, (rows, starts, shape) in zip(entries, self._patterns, strict=True)]
         return value, matrices
+
+
+LARGEST_CHUNK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Columnwise:
+    """A CasADi function of one dense column with one dense column out, for many columns at once.
+
+    Columns go through in chunks, so that one mapped function serves any number of them; a call makes buffers of its own, so that
+    several threads may call.
+
+    >>> x = ca.SX.sym("x", 2)
+    >>> Columnwise(ca.Function("f", [x], [ca.sum1(x)]))(np.array([[1.0, 3.0], [2.0, 5.0], [0.0, 1.0]]))
+    array([[4.],
+           [7.],
+           [1.]])
+    """
+
+    function: ca.Function
+    _mapped: dict[int, ca.Function] = field(default_factory=dict)
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return the results, shape (n, m), for columns that lie as rows of an array, shape (n, k)."""
+        count = len(columns)
+        results = np.empty((count, self.function.numel_out(0)))
+        if not count or not results.size:
+            return results
+        size = min(LARGEST_CHUNK, 1 << (count - 1).bit_length())
+        if size not in self._mapped:
+            self._mapped[size] = self.function.map(size)
+        evaluate = Evaluation(self._mapped[size])
+        for first in range(0, count, size):
+            chunk = columns[first : first + size]
+            missing = size - len(chunk)
+            if missing:
+                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            (values,) = evaluate(chunk.ravel())
+            results[first : first + size] = values.reshape(size, -1)[: size - missing]
+        return results

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -87,6 +87,15 @@ def _buffer_evaluation() -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
+class Code(NamedTuple):
+    """Compiled code of a system's functions, and the layout that belongs to them."""
+
+    slopes: ca.Function
+    jacobian: ca.Function
+    guards: ca.Function
+    layout: Layout
+
+
 @dataclass(frozen=True, eq=False)
 class SegmentFunctions:
     """The functions of a system in the form that an integrator calls, for one choice of inputs that change linearly.
@@ -97,6 +106,12 @@ class SegmentFunctions:
 
     system: DaeSystem
     ramped: tuple[int, ...]
+    code: Code | None = None
+    """Compiled, else CasADi's virtual machine evaluates the functions."""
+
+    def with_code(self, code: Code) -> SegmentFunctions:
+        """Return the same functions, compiled."""
+        return replace(self, code=code)
 
     @property
     def state_count(self) -> int:
@@ -141,12 +156,16 @@ class SegmentFunctions:
     @cached_property
     def slopes(self) -> ca.Function:
         """``(x', residual of 0 = g)``."""
+        if self.code is not None:
+            return self.code.slopes
         ode = self.system.ode if self.system.states else type(self.system.x)(1, 1)
         return self._function("slopes", ca.densify(ca.vertcat(ode, self.system.algebraic)))
 
     @cached_property
     def jacobian(self) -> ca.Function:
         """Sparse derivative of ``slopes`` by y."""
+        if self.code is not None:
+            return self.code.jacobian
         return self._function("jacobian", self._slopes_by_y)
 
     @cached_property
@@ -166,11 +185,15 @@ class SegmentFunctions:
     @cached_property
     def guards(self) -> ca.Function:
         """Guards of all events that have one."""
+        if self.code is not None:
+            return self.code.guards
         return self._function("guards", self.system.guards)
 
     @cached_property
     def layout(self) -> Layout:
         """Where the unknowns of the solver and its iteration matrix come from."""
+        if self.code is not None:
+            return self.code.layout
         sparsity = self.jacobian.sparsity_out(0)
         if self.system.singular:
             return implicit_layout(sparsity, self.state_count, self.system)

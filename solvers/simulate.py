@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from solvers.companion import Cause, Companion, Occasion
+from solvers.compiled import CodeOfSegment, Compilation
 from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
 from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
@@ -58,6 +59,7 @@ def simulate(
     inputs: Mapping[Any, Any] | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
+    compilation: Compilation = Compilation.AUTO,
 ) -> Trajectory:
     """Simulate a Pyomo DAE model or a lowered system from the first point of its time set.
 
@@ -67,8 +69,9 @@ def simulate(
         the Pyomo model in both cases; a system whose model's structure has changed is lowered anew.
     t_eval : increasing output times, shape (n,), in the model's time unit; they do not stop the integration.
     inputs : ``{Var or name: number or Profile}`` for fixed Vars of time, numbers also for mutable Params and fixed Vars.
-    rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a tenth of the tolerances.
+    rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
+    compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
 
     Returns
     -------
@@ -80,10 +83,17 @@ def simulate(
     StructureError : see :func:`solvers.lower`.
     SimulationError : the run failed; its ``trajectory`` holds what was computed, marked incomplete.
     """
-    return prepared_run(model, t_eval, inputs, rtol, atol).trajectory()
+    return prepared_run(model, t_eval, inputs, rtol, atol, compilation).trajectory()
 
 
-def prepared_run(model: Any, t_eval: Any, inputs: Mapping[Any, Any] | None, rtol: float, atol: float) -> Run:
+def prepared_run(
+    model: Any,
+    t_eval: Any,
+    inputs: Mapping[Any, Any] | None,
+    rtol: float,
+    atol: float,
+    compilation: Compilation = Compilation.AUTO,
+) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
     times = _checked_times(system, t_eval)
@@ -95,7 +105,7 @@ def prepared_run(model: Any, t_eval: Any, inputs: Mapping[Any, Any] | None, rtol
         values.u[place] = value
     for place, value in schedule.parameters.items():
         values.p[place] = value
-    return Run(system, times, schedule, values, rtol, atol)
+    return Run(system, times, schedule, values, rtol, atol, compilation)
 
 
 def _within(tolerance: Any, lowest: float, highest: float) -> bool:
@@ -152,6 +162,7 @@ class Run:
     values: Values
     rtol: float
     atol: float
+    compilation: Compilation = Compilation.AUTO
     companion: Companion = field(default_factory=Companion)
     records: list[EventRecord] = field(default_factory=list)
     firings: dict[int, _Firings] = field(default_factory=dict)
@@ -160,7 +171,8 @@ class Run:
         system = self.system
         self.began = clock.perf_counter()
         ramped = self.schedule.ramped
-        self.functions: SegmentFunctions = system.made(("segment", ramped), lambda: SegmentFunctions(system, ramped))
+        self.code: CodeOfSegment = system.made(("segment", ramped), lambda: CodeOfSegment(SegmentFunctions(system, ramped)))
+        self.functions = self.code.choose(self.compilation)
         self.algebra = system.made("algebra", lambda: start_problem(system, at_start=False))
         nominals = np.concatenate([system.nominals, system.algebraic_nominals])
         self.watch = Watch(system.made("watch", lambda: WatchFunctions(system)), (self.rtol, self.atol * nominals))
@@ -185,6 +197,8 @@ class Run:
             for stop in self._stops():
                 self._advance(stop)
             self._fill_at(self.end)
+            counts = self.driver.counts if self.driver is not None else {}
+            self.code.ran(self.functions, counts.get("evaluations", 0), counts.get("jacobians", 0))
         except SimulationError:
             raise
         except NumericsError as error:
@@ -444,6 +458,7 @@ class Run:
             events=tuple(self.records),
             status=status,
             stats=stats,
+            compiled=self.functions.code is not None,
         )
 
     def _failed(self, message: str, names: tuple[str, ...], hint: str) -> SimulationError:

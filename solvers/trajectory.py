@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import casadi as ca
@@ -12,6 +13,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.environ import units as pyunits
 
 from solvers.errors import UsageError
+from solvers.evaluation import Columnwise
 from solvers.system import DaeSystem
 
 
@@ -68,6 +70,8 @@ class Trajectory:
     events: tuple[EventRecord, ...]
     status: Status
     stats: Stats
+    compiled: bool = False
+    """Whether compiled code computed it; that makes no difference to the values."""
     _computed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -91,29 +95,26 @@ class Trajectory:
     def _compute(self, names: list[str]) -> None:
         if not names:
             return
-        places = self.system.made("places of symbols", lambda: _places(self.system))
-        bare = [places.get(self.system.scalar(name).element_hash()) for name in names]
-        eliminated = [name for name, place in zip(names, bare, strict=True) if place is None]
-        rows = dict(zip(eliminated, self._evaluated(eliminated, places), strict=True)) if eliminated else {}
+        known = self.system.made("places of names", lambda: _PlacesOfNames(self.system))
+        bare = [known.place(name) for name in names]
+        eliminated = tuple(name for name, place in zip(names, bare, strict=True) if place is None)
+        rows = dict(zip(eliminated, self._evaluated(eliminated), strict=True)) if eliminated else {}
         for name, place in zip(names, bare, strict=True):
             row = np.array(rows[name] if place is None else self._column(place))
             row.flags.writeable = False
             self._computed[name] = row
 
-    def _evaluated(self, names: list[str], places: dict[int, tuple[int, int]]) -> np.ndarray:
+    def _evaluated(self, names: tuple[str, ...]) -> np.ndarray:
         """Return values of eliminated variables at all times, shape (names, times)."""
-        wanted = self.system.column(names)
-        if isinstance(wanted, ca.MX):
-            function = ca.Function("outputs", list(self.system.arguments), [wanted])
-            parameters = np.repeat(self.p[:, None], len(self.t), axis=1)
-            return np.asarray(function(self.t[None, :], self.x.T, self.z.T, self.u.T, parameters))
-        # only what the expressions depend on is handed over: a large model has thousands of states at each time
-        symbols = ca.symvar(wanted)
-        known = [self._column(places[symbol.element_hash()]) for symbol in symbols]
-        function = ca.Function("outputs", [ca.vertcat(*symbols)], [ca.densify(wanted)])
-        if len(self.t) and symbols:
-            return np.asarray(function(np.array(known)))
-        return np.repeat(np.asarray(function(np.zeros(len(symbols)))), len(self.t), axis=1)
+        recent: dict[tuple[str, ...], _Outputs] = self.system.made("outputs", dict)
+        outputs = recent.get(names)
+        if outputs is None:
+            outputs = _Outputs(self.system, names)
+            for oldest in list(recent)[: len(recent) + 1 - MOST_OUTPUTS]:
+                recent.pop(oldest, None)
+            recent[names] = outputs
+        groups = (self.t[:, None], self.x, self.z, self.u, np.broadcast_to(self.p, (len(self.t), len(self.p))))
+        return outputs.function(np.hstack([group[:, places] for group, places in zip(groups, outputs.places, strict=True)])).T
 
     def _column(self, place: tuple[int, int]) -> np.ndarray:
         """Return the values of one symbol at all times, shape (n,)."""
@@ -143,6 +144,53 @@ class Trajectory:
     def doc(self, name: str) -> str:
         """Return what a variable's component says of itself."""
         return self.system.owner(name).parent_component().doc or ""
+
+
+MOST_OUTPUTS = 64
+"""As many choices of names keep their functions."""
+
+
+class _Outputs:
+    """What gives the values of some eliminated variables: a function of only those symbols that they depend on."""
+
+    def __init__(self, system: DaeSystem, names: tuple[str, ...]) -> None:
+        wanted = ca.densify(system.column(names))
+        places: list[list[int]] = [[] for _ in system.arguments]
+        if isinstance(wanted, ca.MX):
+            # columns of MX are symbols as a whole
+            places = [list(range(argument.shape[0])) for argument in system.arguments]
+            whole = ca.MX.sym("all", sum(map(len, places)))
+            ends = np.cumsum([0, *map(len, places)]).tolist()
+            parts = [whole[first:last] for first, last in pairwise(ends)]
+            inner = ca.Function("outputs", list(system.arguments), [wanted])
+            function = ca.Function("outputs", [whole], [inner(*parts)])
+        else:
+            known = system.made("places of symbols", lambda: _places(system))
+            symbols: list[list[ca.SX]] = [[] for _ in system.arguments]
+            for symbol in ca.symvar(wanted):
+                group, position = known[symbol.element_hash()]
+                places[group].append(position)
+                symbols[group].append(symbol)
+            ordered = [symbol for group in symbols for symbol in group]
+            function = ca.Function("outputs", [ca.vertcat(*ordered, ca.SX(0, 1))], [wanted])
+        self.function = Columnwise(function)
+        self.places = tuple(np.array(positions, dtype=int) for positions in places)
+        """Rows of (t, x, z, u, p) that the function's column is made of."""
+
+
+class _PlacesOfNames:
+    """Which names stand for a symbol, and where that stands; found out once for each name."""
+
+    def __init__(self, system: DaeSystem) -> None:
+        self._system = system
+        self._symbols = system.made("places of symbols", lambda: _places(system))
+        self._known: dict[str, tuple[int, int] | None] = {}
+
+    def place(self, name: str) -> tuple[int, int] | None:
+        """Return argument and row of the symbol that a name stands for; None if it stands for an expression."""
+        if name not in self._known:
+            self._known[name] = self._symbols.get(self._system.scalar(name).element_hash())
+        return self._known[name]
 
 
 def _places(system: DaeSystem) -> dict[int, tuple[int, int]]:

@@ -72,19 +72,36 @@ class Watch:
     def __init__(self, functions: WatchFunctions, tolerances: tuple[float, np.ndarray]) -> None:
         self._functions = functions
         self.events: tuple[LoweredEvent, ...] = functions.system.events
-        self._guards = Evaluation(functions.guards)
-        self._values = Evaluation(functions.values)
-        self._tolerance = Evaluation(functions.tolerance)
         self._rtol, self._atol = tolerances
         self.guarded = [number for number, event in enumerate(self.events) if event.guard is not None]
         """Event of each guard."""
         self.directions = [self.events[number].event.direction.value for number in self.guarded]
         self.offset = np.zeros(len(self.guarded))
+        self._conditional = [number for number, event in enumerate(self.events) if event.when is not None]
+        self._conditions = [event.when for event in self.events if event.when is not None]
+
+    # made when first wanted: a run without events needs none
+
+    @cached_property
+    def _guards(self) -> Evaluation:
+        return Evaluation(self._functions.guards)
+
+    @cached_property
+    def _values(self) -> Evaluation:
+        return Evaluation(self._functions.values)
+
+    @cached_property
+    def _tolerance(self) -> Evaluation:
+        return Evaluation(self._functions.tolerance)
 
     def look(self, *point: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return guards and which events are watched, at (t, x, z, u, p)."""
+        watched = np.ones(len(self.events), dtype=bool)
+        if not self.events:
+            return self.offset, watched
         guards, conditions = self._guards(*point)
-        watched = np.array([event.when is None or conditions[event.when] > 0 for event in self.events], dtype=bool)
+        if self._conditional:
+            watched[self._conditional] = conditions[self._conditions] > 0
         return guards, watched
 
     def transition_values(self, *point: float | np.ndarray) -> np.ndarray:
@@ -94,7 +111,8 @@ class Watch:
     def sides(self, guards: np.ndarray, watched: np.ndarray) -> np.ndarray:
         """Return for each event the side of zero that its guard counts to be on: -1, 0 or 1; 0 if it is not watched."""
         sides = np.zeros(len(self.events), dtype=int)
-        sides[self.guarded] = np.nan_to_num(np.sign(guards + self.offset)) * watched[self.guarded]
+        from_zero = guards + self.offset
+        sides[self.guarded] = ((from_zero > 0).astype(int) - (from_zero < 0)) * watched[self.guarded]  # 0 for what is no number
         return sides
 
     def crossings(self, before: np.ndarray, now: np.ndarray) -> list[int]:
