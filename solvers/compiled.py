@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -55,17 +55,20 @@ class CodeOfSegment:
     compiled: SegmentFunctions | None = None
     spent: float = 0.0
     """Seconds that compiled code would have saved so far."""
-    tried: set[Compilation] = field(default_factory=set)
+    next_attempt: float = 0.0
+    """How much has to be spent before compiled code is asked for again."""
 
     def choose(self, compilation: Compilation) -> SegmentFunctions:
         """Return the functions that a run calls."""
         if compilation is Compilation.NEVER or self.functions.system.joined is not None:
             return self.functions
-        builds = compilation is Compilation.ALWAYS or self.spent >= compilation_seconds(self._instructions)
-        attempt = Compilation.ALWAYS if builds else Compilation.AUTO
-        if self.compiled is None and (attempt not in self.tried or compilation is Compilation.ALWAYS):
-            code = find_code(self._parts, builds=builds, waits=compilation is Compilation.ALWAYS)
-            self.tried.add(attempt)
+        always = compilation is Compilation.ALWAYS
+        if self.compiled is None and (always or self.spent >= self.next_attempt):
+            cost = compilation_seconds(self._instructions)
+            builds = always or self.spent >= cost
+            code = find_code(self._parts, builds=builds, waits=always)
+            # what fails, or is being compiled by another process, is tried again ever more rarely
+            self.next_attempt = 2 * self.spent if builds else cost
             if code is not None:
                 slopes, jacobian, guards = code
                 self.compiled = self.functions.with_code(Code(slopes, jacobian, guards, self.functions.layout))
