@@ -389,7 +389,12 @@ class Run:
             for place_of_input, place in event.inputs:
                 self.u[place_of_input] = values[place]
                 self.slopes[place_of_input] = 0.0
-            self._solve_algebra()
+            try:
+                self._solve_algebra()
+            except NumericsError as error:
+                raise self._failed(
+                    f"no restart after event {event.label} at t = {self.t:.9g}: {error.message}", (event.label, *error.names), error.hint
+                ) from error
             self.companion.arrive(number, self._point(), self.slopes)
         self.fired_now.add(number)
         guards, _ = self.watch.look(*self._point())

@@ -168,6 +168,12 @@ class _AffineParts:
                 return False
         return True
 
+    def constant_size(self, equation: int, variable: int) -> float:
+        """Return the size of a constant coefficient; zero where it is not constant or not finite."""
+        slope = self._entries.get((equation, variable))
+        size = abs(float(slope)) if slope is not None and slope.is_constant() else 0.0
+        return size if np.isfinite(size) else 0.0
+
     def coefficient(self, equation: int, variable: int) -> ca.SX | None:
         """Return the derivative of an equation's residual by an unknown, or None if its expression does not hold it."""
         return self._entries.get((equation, variable))
@@ -197,7 +203,7 @@ def _tear(
     kept: frozenset[int] = frozenset(),
     opaque: frozenset[int] = frozenset(),
 ) -> tuple[list[tuple[int, int, ca.SX]], list[int], list[int]]:
-    """Assign within an algebraic loop where a constant, non-zero coefficient allows it without a circle.
+    """Assign within an algebraic loop where a constant coefficient that outweighs the others allows it without a circle.
 
     Unknowns in ``kept`` are not assigned, nor anything by equations in ``opaque``. Returns the assignments in order, the unknowns
     that stay and the equations that stay.
@@ -220,16 +226,11 @@ def _tear(
     if len(equations) > 1:
         for equation in sorted((e for e in equations if e not in opaque), key=lambda e: len(affine.variables(e))):
             members = [variable for variable in affine.variables(equation) if variable in inside]
+            sizes = {variable: affine.constant_size(equation, variable) for variable in members}
+            total = sum(sizes.values())
             for variable in members:
-                slope = affine.coefficient(equation, variable)
-                if (
-                    variable in definition
-                    or variable in kept
-                    or slope is None
-                    or not slope.is_constant()
-                    or not np.isfinite(float(slope))
-                    or float(slope) == 0.0
-                ):
+                # a coefficient that does not outweigh the others would let errors grow from one assignment to the next
+                if variable in definition or variable in kept or not sizes[variable] or sizes[variable] < 0.499999 * total:
                     continue
                 others = {other for other in members if other != variable}
                 if len(definition) + 1 >= len(variables) or any(other in definition and reaches(other, variable) for other in others):

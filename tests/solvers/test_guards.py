@@ -305,3 +305,19 @@ def test_guard_that_dips_and_returns_within_a_step_is_seen(depth: float) -> None
 
 def test_guard_that_comes_near_and_turns_is_no_event() -> None:
     assert simulate(dipping(-1e-4), [0.0, 2.0], rtol=1e-8, atol=1e-10).events == ()
+
+
+def test_event_that_allows_no_restart_is_named() -> None:
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 3))
+    model.x, model.z = Var(model.t, initialize=4.0), Var(model.t, initialize=1.0)
+    model.dx = DerivativeVar(model.x, wrt=model.t)
+    model.law = Constraint(model.t, rule=lambda m, t: m.dx[t] == -m.z[t])
+    model.algebra = Constraint(model.t, rule=lambda m, t: m.z[t] ** 2 + 0.1 * m.z[t] ** 4 == m.x[t])
+    model.x[0].fix(4.0)
+    model.kick = Event(at=(1.0,), transition=lambda m, t: [(m.x[t], -1.0)])
+    with pytest.raises(SimulationError, match="no restart after event kick at t = 1") as caught:
+        simulate(model, [0.0, 3.0])
+    assert caught.value.names[0] == "kick"
+    assert caught.value.trajectory is not None
+    assert caught.value.trajectory.t[-1] == 1.0

@@ -256,3 +256,33 @@ def test_structural_index_of_signatures() -> None:
     assert pair is not None
     assert pair.index == 1
     assert structural_index(np.array([[0, none], [0, none]], dtype=float)) is None
+
+
+@pytest.mark.parametrize("cells", [5, 400])
+def test_mass_matrix_of_finite_elements_is_not_eliminated_unstably(cells: int) -> None:
+    """Heat conduction by linear elements: a sine decays with the rate 6 / h^2 (1 - cos) / (2 + cos), cos of pi h.
+
+    Assigning each rate from the equation before it would multiply errors by 2 + sqrt(3) from node to node.
+    """
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 0.1))
+    model.i = RangeSet(cells)
+    h = 1 / (cells + 1)
+    shape = {i: math.sin(math.pi * i * h) for i in range(1, cells + 1)}
+    model.c = Var(model.t, model.i, initialize=lambda m, t, i: shape[i])
+    model.d = DerivativeVar(model.c, wrt=model.t)
+
+    def at(variable: Any, t: Any, i: int) -> Any:
+        return variable[t, i] if 1 <= i <= cells else 0.0
+
+    def law(m: Any, t: Any, i: int) -> Any:
+        mass = h / 6 * (at(m.d, t, i - 1) + 4 * m.d[t, i] + at(m.d, t, i + 1))
+        return mass == (at(m.c, t, i - 1) - 2 * m.c[t, i] + at(m.c, t, i + 1)) / h
+
+    model.law = Constraint(model.t, model.i, rule=law)
+    for i in model.i:
+        model.c[0, i].fix(shape[i])
+    rate = 6 / h**2 * (1 - math.cos(math.pi * h)) / (2 + math.cos(math.pi * h))
+    trajectory = simulate(model, [0.0, 0.1], rtol=1e-8, atol=1e-10)
+    middle = (cells + 1) // 2
+    assert trajectory[f"c[{middle}]"][-1] == pytest.approx(shape[middle] * math.exp(-0.1 * rate), rel=1e-7)
