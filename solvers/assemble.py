@@ -68,6 +68,8 @@ def assemble(frame: Frame) -> DaeSystem:
     expressions, owners = _named_expressions(frame, core, known)
     events, transition_values = _lowered_events(frame, core)
     names = frame.unknown_names if plan.loops else []
+    numbers = set(core.algebraics)
+    solved_together = {place for place, number in enumerate(frame.unknowns) if number in numbers}
     joined = _joined(frame, core)
     columns = [core.slopes, core.residual, ca.vertcat(core.start, fixed), core.guards, core.conditions, transition_values]
     if joined is None:
@@ -113,7 +115,7 @@ def assemble(frame: Frame) -> DaeSystem:
         transition_values=transition_values,
         events=events,
         equation_names=tuple(core.equation_names),
-        loops=tuple(tuple(names[place] for place in loop) for loop in plan.loops),
+        loops=tuple(tuple(names[place] for place in loop) for loop in plan.loops if solved_together.intersection(loop)),
         input_profiles=frame.input_profiles,
         fingerprint=Fingerprint(reading.model),
         counts={"equations": len(frame.equations), "eliminated": len(solved), "loops": len(plan.loops)},

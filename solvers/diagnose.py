@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import casadi as ca
 import numpy as np
+from pyomo.network import Arc, Port
 
 from solvers.errors import FlowsheetError
-from solvers.frame import classify, read_model
-from solvers.implicit import start_problem
-from solvers.lower import lower
-from solvers.misfit import listed, misfit_error
-from solvers.schedule import make_schedule
-from solvers.start import read_values
-from solvers.structure import dulmage_mendelsohn
+from solvers.examine import Examination, NearSingular, examine_start
+from solvers.frame import Frame, classify, read_model
+from solvers.lower import lower, structural_fault
+from solvers.misfit import listed
+from solvers.structure import Parts, dulmage_mendelsohn
 from solvers.system import DaeSystem
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFault:
+    """What does not fit in one unit (block) or stream (arc)."""
+
+    name: str
+    equations: tuple[str, ...]
+    """Equations that are too many."""
+    variables: tuple[str, ...]
+    """Variables that nothing determines."""
+
+    def __str__(self) -> str:
+        parts = [f"too many: {listed(self.equations, 6)}"] if self.equations else []
+        parts += [f"undetermined: {listed(self.variables, 6)}"] if self.variables else []
+        return f"{self.name}: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +43,7 @@ class Diagnosis:
     """What :func:`diagnose` found; ``str()`` of it is a page to read.
 
     ``freedom`` is the number of unknowns less that of equations; ``candidates`` are variables to fix (too much freedom)
-    or equations to drop (too little).
+    or fixed variables to free and equations to drop (too little), the likeliest first.
     """
 
     equations: int
@@ -39,9 +58,18 @@ class Diagnosis:
     under_determined_variables: tuple[str, ...]
     loops: tuple[tuple[str, ...], ...]
     """Variables of each algebraic loop that is solved numerically."""
+    units: tuple[UnitFault, ...]
+    """What does not fit, by unit and stream."""
+    candidates: tuple[str, ...]
+    at_bounds: tuple[str, ...]
+    """Variables that start at or outside one of their bounds."""
+    badly_scaled: tuple[str, ...]
+    near_singular: tuple[NearSingular, ...]
     system: DaeSystem | None
     problem: FlowsheetError | None
     remarks: tuple[str, ...]
+    steps: tuple[str, ...]
+    """What to do next, in order."""
 
     @property
     def well_posed(self) -> bool:
@@ -61,12 +89,16 @@ class Diagnosis:
             ("under-determined variables (fix some of these)", self.under_determined_variables),
             ("equations among these", self.under_determined_equations),
         ):
-            if names:
+            if names and self.system is None:
                 lines.append(f"{title}: {listed(names, 20)}")
+        lines += [f"in {fault}" for fault in self.units]
         lines += [f"algebraic loop, solved by Newton's method: {listed(loop, 12)}" for loop in self.loops]
         lines += list(self.remarks)
         lines.append("well posed" if self.problem is None else f"not well posed: {self.problem}")
-        return "\n".join(lines)
+        if self.steps:
+            lines.append("next steps:")
+            lines += [f"  {number}. {step}" for number, step in enumerate(self.steps, start=1)]
+        return "\n".join(part for line in lines for part in wrap(line, WIDTH, subsequent_indent="    ", break_long_words=False))
 
 
 def diagnose(model: Any) -> Diagnosis:
@@ -84,17 +116,17 @@ def diagnose(model: Any) -> Diagnosis:
     frame = classify(reading)
     parts = dulmage_mendelsohn(frame.incidence)
     equations, unknowns = frame.equation_names, frame.unknown_names
+    problem: FlowsheetError | None = structural_fault(frame, parts)
+    misfit = problem is not None
     system: DaeSystem | None = None
-    problem: FlowsheetError | None = None
-    remarks: list[str] = []
-    if parts.surplus_equations or parts.short_variables:
-        problem = misfit_error(equations, unknowns, parts)
-    else:
+    found = Examination((), (), (), (), ())
+    if problem is None:
         try:
             system = lower(reading.model)
-            remarks += _examine_start(system)
+            found = examine_start(frame, system)
         except FlowsheetError as error:
             problem = error
+    candidates = _candidates(frame, parts) if misfit else ()
     return Diagnosis(
         equations=len(equations),
         unknowns=len(unknowns),
@@ -107,42 +139,89 @@ def diagnose(model: Any) -> Diagnosis:
         under_determined_equations=tuple(equations[place] for place in parts.short_equations),
         under_determined_variables=tuple(unknowns[place] for place in parts.short_variables),
         loops=() if system is None else system.loops,
+        units=_by_unit(frame, parts) if misfit else (),
+        candidates=candidates,
+        at_bounds=found.at_bounds,
+        badly_scaled=found.badly_scaled,
+        near_singular=found.near_singular,
         system=system,
         problem=problem,
-        remarks=tuple(remarks),
+        remarks=found.remarks,
+        steps=(*_steps(frame, parts, candidates, problem, misfit), *found.steps),
     )
 
 
-def _examine_start(system: DaeSystem) -> list[str]:
-    """Solve the start and remark on what is odd about it."""
-    schedule = make_schedule(system, None)
-    values = read_values(system, list(schedule.profiles))
-    schedule.apply(float(system.time.first), values.u, np.zeros(len(values.u)), everything=True)
-    t = float(system.time.first)
-    x, z = start_problem(system, at_start=True).solve(t, values.x, values.z, values.u, values)
-    remarks = []
-    for group, found in ((system.states, x), (system.algebraics, z)):
-        for slot, value in zip(group, found, strict=True):
-            lower_bound, upper_bound = slot.data.lb, slot.data.ub
-            if (lower_bound is not None and value < lower_bound - 1e-9) or (upper_bound is not None and value > upper_bound + 1e-9):
-                remarks.append(f"{slot.name} starts at {value:g}, outside its bounds ({lower_bound}, {upper_bound})")
-    slopes = np.asarray(system.right_hand_side(t, x, z, values.u, values.p)[0]).ravel()
-    for slot, slope in zip(system.states, slopes, strict=True):
-        if not np.isfinite(slope):
-            remarks.append(f"the slope of {slot.name} is not finite at the start")
-    blocks = system.jacobian(t, x, z, values.u, values.p)
-    remarks += _examine_scales(system, blocks[0], x)
-    return remarks
+# -- whose fault it is -------------------------------------------------------------------------------------------------
 
 
-def _examine_scales(system: DaeSystem, jacobian: ca.DM, x: np.ndarray) -> list[str]:
-    """Remark on states whose size is far from the nominal value that absolute tolerances are measured by."""
-    remarks = []
-    for slot, value, nominal in zip(system.states, np.abs(x), system.nominals, strict=True):
-        if value > 1e6 * nominal or 0 < value < 1e-6 * nominal:
-            remarks.append(f"{slot.name} is {value:.3g} but its nominal value is {nominal:.3g}; declare one with solvers.declare.nominal")
-    rates = np.abs(np.asarray(ca.diag(jacobian))).ravel() if jacobian.shape[0] else np.zeros(0)
-    fast, slow = (rates.max(initial=0.0), rates[rates > 0].min(initial=np.inf))
-    if np.isfinite(slow) and fast > 1e12 * slow:
-        remarks.append(f"time constants from {1 / fast:.3g} to {1 / slow:.3g} time units: very stiff")
-    return remarks
+def _place_of(source: Any) -> str:
+    """Return the unit (block) or stream (arc) that an equation or variable belongs to."""
+    if source.ctype is Arc:
+        return f"stream {source.name}"
+    block = source.parent_block()
+    return "the model" if block is None or block.parent_block() is None else f"unit {block.name}"
+
+
+def _by_unit(frame: Frame, parts: Parts) -> tuple[UnitFault, ...]:
+    surplus: dict[str, list[str]] = {}
+    short: dict[str, list[str]] = {}
+    for place in parts.surplus_equations:
+        equation = frame.equations[place]
+        surplus.setdefault(_place_of(equation.source), []).append(equation.name)
+    for place in parts.short_variables:
+        slot = frame.reading.slots[frame.unknowns[place]]
+        short.setdefault(_place_of(slot.data), []).append(slot.name)
+    names = dict.fromkeys((*surplus, *short))
+    return tuple(UnitFault(name, tuple(surplus.get(name, ())), tuple(short.get(name, ()))) for name in names)
+
+
+def _candidates(frame: Frame, parts: Parts) -> tuple[str, ...]:
+    """Return what to fix, the variables of ports and of few equations first; or what to free or drop."""
+    slots = frame.reading.slots
+    if parts.short_variables and not parts.surplus_equations:
+        in_ports = _members_of_ports(frame.reading.model)
+        uses = np.bincount(frame.incidence.get_triplet()[1], minlength=len(frame.unknowns))
+        order = [
+            (number in frame.derivative_of, id(slots[number].component) not in in_ports, int(uses[place]), slots[number].name)
+            for place, number in ((place, frame.unknowns[place]) for place in parts.short_variables)
+        ]
+        return tuple(name for is_derivative, _, _, name in sorted(order) if not is_derivative)
+    if parts.surplus_equations:
+        rows = list(parts.surplus_equations)
+        residual = (frame.left - frame.right)[rows]
+        given = [*frame.inputs, *frame.constants]
+        columns = ca.jacobian_sparsity(residual, frame.symbol(given)).get_triplet()[1] if given else []
+        freed = [f"unfix({slots[given[column]].name})" for column in dict.fromkeys(columns)]
+        streams = [frame.equations[row].source for row in rows if frame.equations[row].source.ctype is Arc]
+        equations = [frame.equations[row].name for row in rows if frame.equations[row].source.ctype is not Arc]
+        names = [*freed, *(f"deactivate({arc.name})" for arc in streams), *(f"deactivate({name})" for name in equations)]
+        return tuple(dict.fromkeys(names))
+    return ()
+
+
+def _members_of_ports(model: Any) -> set[int]:
+    members: set[int] = set()
+    for port in model.component_objects(Port, descend_into=True):
+        for data in port.values():
+            for thing in data.vars.values():
+                things: Iterable[Any] = thing.values() if thing is not None and thing.is_indexed() else [thing]
+                members.update(id(item.parent_component()) for item in things if item is not None and item.is_variable_type())
+    return members
+
+
+def _steps(frame: Frame, parts: Parts, candidates: Sequence[str], problem: FlowsheetError | None, misfit: bool) -> tuple[str, ...]:
+    if problem is None:
+        return ()
+    if not misfit:
+        return (problem.hint,) if problem.hint else ()
+    missing = len(frame.unknowns) - len(frame.equations)
+    if parts.short_variables and not parts.surplus_equations:
+        others = f", or another of {listed(candidates[1:], 5)}" if len(candidates) > 1 else ""
+        return (f"specify {missing} variable(s), first of all fix({candidates[0]}){others}",) if candidates else ()
+    if parts.surplus_equations and not parts.short_variables:
+        return (f"take away {-missing} condition(s): {listed(candidates, 6)}",)
+    undetermined = listed([frame.unknown_names[place] for place in parts.short_variables], 5)
+    return (
+        f"take away {len(parts.surplus_equations) - len(parts.surplus_variables)} condition(s): {listed(candidates, 6)}",
+        f"give {undetermined} equations that hold them, or fix {len(parts.short_variables) - len(parts.short_equations)} of them",
+    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import casadi as ca
 import numpy as np
 import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import Block, ConcreteModel, Constraint, Param, Var, log, sqrt
 from pyomo.environ import units as u
+from pyomo.network import Arc, Port
 
 from solvers import SimulationError, Status, diagnose, lower, simulate
-from solvers.declare import Direction, Event, nominal
+from solvers.declare import Direction, Event, VectorFunction, nominal
 from solvers.errors import NumericsError, StructureError, UnsupportedModelError, UsageError
 
 
@@ -281,3 +284,149 @@ def test_values_are_read_by_name_and_by_reference_with_units() -> None:
         trajectory["m[A]"]
     with pytest.raises(UsageError, match="slice over time only"):
         trajectory[model.m]
+
+
+# -- whole flowsheets --------------------------------------------------------------------------------------------------
+
+
+def two_tanks(pipes: int = 1, fed: bool = True) -> ConcreteModel:
+    """Return two tanks with ports, joined by so many arcs, the upper one fed or not."""
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 10))
+
+    def tank(block: Any) -> None:
+        block.level = Var(model.t, initialize=1.0, bounds=(0, 5))
+        block.inflow, block.outflow = Var(model.t, initialize=0.5), Var(model.t, initialize=0.5)
+        block.rate = DerivativeVar(block.level, wrt=model.t)
+        block.balance = Constraint(model.t, rule=lambda b, t: b.rate[t] == b.inflow[t] - b.outflow[t])
+        block.law = Constraint(model.t, rule=lambda b, t: b.outflow[t] ** 2 == 0.2 * b.level[t])
+        block.inlet = Port(initialize={"flow": block.inflow})
+        block.outlet = Port(initialize={"flow": block.outflow})
+        block.level[0].fix(1.0)
+
+    model.upper, model.lower = Block(rule=tank), Block(rule=tank)
+    if fed:
+        model.upper.inflow.fix(0.5)
+    for number in range(pipes):
+        setattr(model, f"pipe{number}", Arc(source=model.upper.outlet, destination=model.lower.inlet))
+    return model
+
+
+def test_connected_flowsheet_is_well_posed_and_has_nothing_to_do() -> None:
+    found = diagnose(two_tanks())
+    assert found.well_posed
+    assert found.steps == found.units == found.candidates == ()
+    assert {loop for (loop,) in found.loops} == {"upper.outflow", "lower.outflow"}
+
+
+def test_unconnected_inlet_is_told_by_unit_with_what_to_fix() -> None:
+    found = diagnose(two_tanks(pipes=0))
+    (fault,) = found.units
+    assert fault.name == "unit lower"
+    assert "lower.inflow" in fault.variables
+    assert found.candidates[0] == "lower.inflow"
+    assert "fix(lower.inflow)" in found.steps[0]
+    assert max(map(len, str(found).splitlines())) <= 100
+
+
+def test_feed_that_is_not_given_is_told() -> None:
+    found = diagnose(two_tanks(fed=False))
+    assert found.freedom == 1
+    assert "fix(upper.inflow)" in found.steps[0]
+
+
+def test_inlet_that_is_connected_twice_is_told_by_stream() -> None:
+    found = diagnose(two_tanks(pipes=2))
+    assert {fault.name for fault in found.units} >= {"stream pipe0", "stream pipe1"}
+    assert found.candidates[:2] == ("deactivate(pipe0)", "deactivate(pipe1)")
+    assert "take away 1" in found.steps[0]
+
+
+def test_double_specification_offers_to_free_what_is_fixed() -> None:
+    model = two_tanks()
+    model.also = Constraint(model.t, rule=lambda m, t: m.upper.outflow[t] == 2 * m.upper.inflow[t])
+    found = diagnose(model)
+    assert found.freedom == -1
+    assert found.candidates[0] == "unfix(upper.inflow)"
+
+
+def nearly_the_same(apart: float) -> ConcreteModel:
+    """Return two equations for a and b that differ by so little."""
+    model = decay()
+    model.a, model.b = Var(model.t, initialize=1.0), Var(model.t, initialize=1.0)
+    model.first = Constraint(model.t, rule=lambda m, t: m.a[t] + m.b[t] + m.a[t] ** 2 == m.y[t])
+    model.second = Constraint(model.t, rule=lambda m, t: m.a[t] + (1 + apart) * m.b[t] + m.a[t] ** 2 == m.y[t] + apart)
+    return model
+
+
+def test_nearly_singular_block_is_told_with_its_variables() -> None:
+    found = diagnose(nearly_the_same(1e-11))
+    assert found.well_posed
+    (block,) = found.near_singular
+    assert set(block.variables) == {"a", "b"}
+    assert block.condition > 1e10
+    assert "first[1]" in found.steps[0]
+    assert diagnose(nearly_the_same(0.5)).near_singular == ()
+
+
+def test_singular_block_is_no_well_posed_model() -> None:
+    found = diagnose(nearly_the_same(0.0))
+    assert not found.well_posed
+    assert "singular" in str(found)
+
+
+def test_variables_at_and_outside_bounds_and_far_from_their_size_are_told() -> None:
+    model = decay(start=5e7)
+    model.y.setub(1e6)
+    found = diagnose(model)
+    assert found.at_bounds == ("y",)
+    assert "outside its bounds" in str(found)
+    model = decay(start=5e7)
+    found = diagnose(model)
+    assert found.badly_scaled == ("y",)
+    assert any("nominal(y, 5e+07)" in step for step in found.steps)
+    nominal(model.y, 1e7)
+    assert diagnose(model).badly_scaled == ()
+
+
+def test_coefficients_that_lie_too_far_apart_are_told() -> None:
+    model = decay()
+    model.far = Var(model.t, initialize=1.0)
+    model.tiny = Constraint(model.t, rule=lambda m, t: 1e-12 * m.far[t] + 1e-13 * m.far[t] ** 3 == 1e-12 * m.y[t])
+    assert "tiny[1]" in diagnose(model).badly_scaled
+
+
+def test_implicit_model_is_well_posed_and_higher_index_is_told_with_its_number() -> None:
+    model = decay()
+    model.w = Var(model.t, initialize=2.0)
+    model.dw = DerivativeVar(model.w, wrt=model.t)
+    model.balance.deactivate()
+    model.both = Constraint(model.t, rule=lambda m, t: m.dy[t] + m.dw[t] == -m.y[t])
+    model.partition = Constraint(model.t, rule=lambda m, t: m.w[t] == 2 * m.y[t])
+    found = diagnose(model)
+    assert found.well_posed, found
+    assert found.structural_rank < found.equations
+    model.both.deactivate()
+    model.force = Var(model.t, initialize=0.0)
+    model.pull = Constraint(model.t, rule=lambda m, t: m.dy[t] == m.force[t])
+    model.follow = Constraint(model.t, rule=lambda m, t: m.dw[t] == -m.force[t])
+    found = diagnose(model)
+    assert not found.well_posed
+    assert "index 2" in str(found)
+
+
+def test_model_with_a_vector_function_is_examined_too() -> None:
+    model = decay()
+    square = ca.SX.sym("square")
+    model.area = Var(model.t, initialize=1.0)
+    model.kernel = VectorFunction(ca.Function("f", [square], [square**2]), [model.y], [model.area])
+    found = diagnose(model)
+    assert found.well_posed
+    assert found.system is not None
+    assert found.system.joined is not None
+
+
+def test_page_of_the_docs_is_what_is_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    printed = page.split("```text\n")[1].split("```")[0]
+    assert printed == f"{diagnose(two_tanks(pipes=0))}\n"
