@@ -103,6 +103,7 @@ cdef extern from "integrator_core.h":
         FAILED_ALGEBRA
     int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol)
     void integrator_close(integrator *it)
+    void integrator_reset(integrator *it)
     int integrator_restart(integrator *it, double t, double stop, int *direction)
     int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                        int most_steps) nogil
@@ -317,6 +318,10 @@ cdef class Integrator:
     def __dealloc__(self):
         if self.opened:
             integrator_close(&self.it)
+
+    def reset(self):
+        """Forget counts and factors, so that a run gives the same to the last bit as with a new Integrator."""
+        integrator_reset(&self.it)
 
     def restart(self, double t, double stop, int[::1] direction):
         """Start anew at t from the states in ``state``; return 0 or a failing Outcome."""

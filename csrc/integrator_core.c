@@ -489,11 +489,23 @@ void integrator_collect(integrator *it)
     it->counts.error_failures = it->before.error_failures + failures;
 }
 
+void integrator_reset(integrator *it)
+{
+    memset(&it->counts, 0, sizeof it->counts);
+    memset(&it->before, 0, sizeof it->before);
+    it->counted_from_restart = 0;
+    lu_reset(&it->lu);
+    lu_reset(&it->algebra.lu);
+    lu_reset(&it->reading.lu);
+}
+
 int integrator_restart(integrator *it, double t, double stop, int *direction)
 {
     sundials_table *s = &it->call;
     int flag;
-    integrator_collect(it);
+    if (it->counted_from_restart)
+        integrator_collect(it);
+    it->counted_from_restart = 1;
     it->before = it->counts;
     it->counts.restarts++;
     it->before.restarts = it->counts.restarts;

@@ -152,6 +152,7 @@ typedef struct integrator_tag {
     int not_finite, bad_guard; /* place among the slopes, place among the guards; -1 if there is none */
     double not_finite_time;
     double origin, elapsed, step_start; /* the solver counts time from the last restart: late in a run, short steps would be rounded away */
+    int counted_from_restart; /* whether SUNDIALS' own counts are of this run */
     integration_counts counts, before;
 } integrator;
 
@@ -182,6 +183,8 @@ void integrator_collect(integrator *it);
 /* The problem must be filled in, and the pattern and tolerances of its algebra; 0 or a negative flag. */
 int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol);
 void integrator_close(integrator *it);
+/* Forget counts and factors: what follows is the same to the last bit as with a new integrator. */
+void integrator_reset(integrator *it);
 /* Start or restart at t with states in problem.state; 0 or a FAILED code. */
 int integrator_restart(integrator *it, double t, double stop, int *direction);
 /* Step towards `stop`, at most `most_steps` steps, filling rows of `outputs` for times passed.

@@ -46,6 +46,12 @@ void lu_free(lu_factors *lu)
     memset(lu, 0, sizeof *lu);
 }
 
+void lu_reset(lu_factors *lu)
+{
+    lu->factored = 0;
+    lu->factorizations = lu->refactorizations = 0;
+}
+
 static int grow(int **row, double **value, int *size, int needed)
 {
     if (needed <= *size)

@@ -27,6 +27,8 @@ typedef struct {
 /* 0, or -1 without memory; the pattern and order stay the caller's. */
 int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, const int *order);
 void lu_free(lu_factors *lu);
+/* Forget pivots and counts. */
+void lu_reset(lu_factors *lu);
 /* 0, or 1 + the elimination step at which no pivot was left, or -1 without memory. */
 int lu_factor(lu_factors *lu, const double *value);
 /* Overwrite b by the solution; -1 if nothing has been factored. */

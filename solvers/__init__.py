@@ -4,6 +4,7 @@ from solvers.compiled import Compilation
 from solvers.diagnose import Diagnosis, diagnose
 from solvers.lower import lower
 from solvers.optimize import Bound, Control, Final, FinalTime, Integrated, OptimizationError, Optimum, OptimumStatus, optimize
+from solvers.repeat import Repeater
 from solvers.sensitivities import Method, Sensitivities, sensitivities
 from solvers.simulate import SimulationError, simulate
 from solvers.steady import Approach, SteadyState, steady_state
@@ -25,6 +26,7 @@ __all__ = [
     "OptimizationError",
     "Optimum",
     "OptimumStatus",
+    "Repeater",
     "Sensitivities",
     "SimulationError",
     "Stats",

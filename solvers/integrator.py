@@ -296,6 +296,10 @@ class SegmentIntegrator:
             parts += [value, np.array(pattern.colind(), dtype=np.intc), np.array(pattern.row(), dtype=np.intc)]
         return (*parts, self.seed)
 
+    def reset(self) -> None:
+        """Forget counts and factors: what follows is the same to the last bit as with a new integrator."""
+        self._driver.reset()
+
     def restart(self, t: float, stop: float, y: np.ndarray, constants: np.ndarray, directions: Sequence[int]) -> Outcome | None:
         """Start a segment at t that may not step past ``stop``; return None or why it cannot be started."""
         self.y[:] = y

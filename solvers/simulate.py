@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time as clock
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -96,23 +96,33 @@ def prepared_run(
 ) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
-    times = _checked_times(system, t_eval)
+    times = checked_times(system, t_eval)
+    check_tolerances(rtol, atol)
+    schedule = make_schedule(system, inputs)
+    values = given_values(read_values(system, [*schedule.profiles, *schedule.inputs]), schedule)
+    return Run(system, times, schedule, values, rtol, atol, compilation)
+
+
+def given_values(values: Values, schedule: Schedule) -> Values:
+    """Return values with the numbers that a caller gives in place of the model's own."""
+    u, p = values.u.copy(), values.p.copy()
+    u[list(schedule.inputs)] = list(schedule.inputs.values())
+    p[list(schedule.parameters)] = list(schedule.parameters.values())
+    return replace(values, u=u, p=p)
+
+
+def check_tolerances(rtol: float, atol: float) -> None:
+    """Refuse tolerances that cannot be served."""
     if not _within(rtol, 1e-13, 0.1) or not _within(atol, 5e-324, 1e308):
         raise UsageError(f"tolerances rtol = {rtol}, atol = {atol} cannot be served", hint="rtol between 1e-13 and 0.1, atol above zero")
-    schedule = make_schedule(system, inputs)
-    values = read_values(system, [*schedule.profiles, *schedule.inputs])
-    for place, value in schedule.inputs.items():
-        values.u[place] = value
-    for place, value in schedule.parameters.items():
-        values.p[place] = value
-    return Run(system, times, schedule, values, rtol, atol, compilation)
 
 
 def _within(tolerance: Any, lowest: float, highest: float) -> bool:
     return isinstance(tolerance, Real) and lowest <= float(tolerance) <= highest
 
 
-def _checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
+def checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
+    """Return output times as an array, shape (n,), if they can be served."""
     try:
         times = np.atleast_1d(np.asarray(t_eval, dtype=float))
     except (TypeError, ValueError):
@@ -152,6 +162,15 @@ class _Firings:
     unresolved: int = 0
 
 
+@dataclass(eq=False, slots=True)
+class Kept:
+    """What runs of one system with one pair of tolerances may hand on to each other, one after the other."""
+
+    watch: Watch | None = None
+    drivers: dict[int, SegmentIntegrator] = field(default_factory=dict)
+    """By the identity of their functions, which they keep alive."""
+
+
 @dataclass(eq=False)
 class Run:
     """The state of one simulation while it goes on."""
@@ -164,6 +183,7 @@ class Run:
     atol: float
     compilation: Compilation = Compilation.AUTO
     companion: Companion = field(default_factory=Companion)
+    kept: Kept | None = None
     records: list[EventRecord] = field(default_factory=list)
     firings: dict[int, _Firings] = field(default_factory=dict)
 
@@ -175,7 +195,11 @@ class Run:
         self.functions = self.code.choose(self.compilation)
         self.algebra = system.made("algebra", lambda: start_problem(system, at_start=False))
         nominals = np.concatenate([system.nominals, system.algebraic_nominals])
-        self.watch = Watch(system.made("watch", lambda: WatchFunctions(system)), (self.rtol, self.atol * nominals))
+        watch = None if self.kept is None else self.kept.watch
+        self.watch = watch or Watch(system.made("watch", lambda: WatchFunctions(system)), (self.rtol, self.atol * nominals))
+        self.watch.reset()
+        if self.kept is not None:
+            self.kept.watch = self.watch
         self.fired_now: set[int] = set()
         self.undecided: set[int] = set()
         self.t = float(system.time.first)
@@ -312,11 +336,16 @@ class Run:
         return self.t, self.x, self.z, self.u + self.slopes * (self.t - self.reference), self.values.p
 
     def _driver(self) -> SegmentIntegrator:
+        if self.driver is None and self.kept is not None and id(self.functions) in self.kept.drivers:
+            self.driver = self.kept.drivers[id(self.functions)]
+            self.driver.reset()
         if self.driver is None:
             share = local_share(self.rtol)
             nominal = self.system.nominals if len(self.x) else np.ones(1)
             atol = self.atol * np.concatenate([nominal, self.system.algebraic_nominals])
             self.driver = self.companion.integrator(self.functions, self.t, self._y(), share * self.rtol, share * atol)
+            if self.kept is not None:
+                self.kept.drivers[id(self.functions)] = self.driver
         return self.driver
 
     def _fill_at(self, t: float) -> None:

@@ -80,6 +80,10 @@ class Watch:
         self._conditional = [number for number, event in enumerate(self.events) if event.when is not None]
         self._conditions = [event.when for event in self.events if event.when is not None]
 
+    def reset(self) -> None:
+        """Count no guard as beyond zero: a run begins."""
+        self.offset[:] = 0.0
+
     # made when first wanted: a run without events needs none
 
     @cached_property

@@ -1,0 +1,82 @@
+"""The same system again and again with other values: what a run prepares is prepared once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from solvers.compiled import Compilation
+from solvers.errors import UsageError
+from solvers.schedule import make_schedule, names_of_component
+from solvers.simulate import Kept, Run, check_tolerances, checked_times, current_system, given_values
+from solvers.start import read_values
+from solvers.suggest import did_you_mean
+from solvers.trajectory import Trajectory
+
+
+class Repeater:
+    """Runs one system with other inputs, parameters and start values, call by call.
+
+    The Pyomo model is read when the repeater is made and not looked at again: what is changed in it later does not matter. Numbers are
+    the same to the last bit as those of :func:`solvers.simulate`. Not for several threads at once.
+
+    Parameters
+    ----------
+    model, t_eval, rtol, atol, compilation : as for :func:`solvers.simulate`.
+    inputs : what holds in every call that does not say otherwise.
+
+    Examples
+    --------
+    >>> from pyomo.dae import ContinuousSet, DerivativeVar
+    >>> from pyomo.environ import ConcreteModel, Constraint, Param, Var
+    >>> model = ConcreteModel()
+    >>> model.t = ContinuousSet(bounds=(0, 1))
+    >>> model.x, model.k = Var(model.t, initialize=1.0), Param(initialize=1.0, mutable=True)
+    >>> model.dx = DerivativeVar(model.x, wrt=model.t)
+    >>> model.law = Constraint(model.t, rule=lambda m, t: m.dx[t] == -m.k * m.x[t])
+    >>> model.x[0].fix(1.0)
+    >>> repeat = Repeater(model, [0.0, 1.0])
+    >>> [round(float(repeat({"k": k})["x"][-1]), 6) for k in (1.0, 2.0)]
+    [0.367879, 0.135335]
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        t_eval: Any,
+        *,
+        inputs: Mapping[Any, Any] | None = None,
+        rtol: float = 1e-8,
+        atol: float = 1e-10,
+        compilation: Compilation = Compilation.AUTO,
+    ) -> None:
+        self.system = current_system(model)
+        self._times = checked_times(self.system, t_eval)
+        check_tolerances(rtol, atol)
+        self._tolerances = float(rtol), float(atol)
+        self._compilation = compilation
+        self._inputs = dict(inputs or {})
+        schedule = make_schedule(self.system, self._inputs)
+        self._values = read_values(self.system, [*schedule.profiles, *schedule.inputs])
+        self._states = {slot.name: place for place, slot in enumerate(self.system.states)}
+        self._kept = Kept()
+
+    def __call__(self, inputs: Mapping[Any, Any] | None = None, starts: Mapping[Any, float] | None = None) -> Trajectory:
+        """Run with these inputs and parameters, and with states that start at other values; errors as for :func:`solvers.simulate`."""
+        schedule = make_schedule(self.system, {**self._inputs, **inputs} if inputs else self._inputs)
+        values = given_values(self._values, schedule)
+        if starts:
+            x = values.x.copy()
+            for key, value in starts.items():
+                x[self._state(key)] = float(value)
+            values = replace(values, x=x)
+        return Run(self.system, self._times, schedule, values, *self._tolerances, self._compilation, kept=self._kept).trajectory()
+
+    def _state(self, key: Any) -> int:
+        names = [key] if isinstance(key, str) else names_of_component(self.system, key)
+        if len(names) != 1 or names[0] not in self._states:
+            raise UsageError(
+                f"no state is called {', '.join(names)!r}", names=names, hint=did_you_mean(names[0], self._states, 3) if names else ""
+            )
+        return self._states[names[0]]
