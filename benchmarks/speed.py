@@ -20,7 +20,7 @@ import numpy as np
 from pyomo.environ import ConcreteModel
 
 from benchmarks import column
-from benchmarks.problems import HIRES, build_model
+from flowsheet.verify.problems import HIRES, build_model
 from flowsheet.case_load import load_case
 from flowsheet.pool import run_many
 from flowsheet.run import build_flowsheet
