@@ -112,7 +112,7 @@ def _within(tolerance: Any, lowest: float, highest: float) -> bool:
 
 def _checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
     try:
-        times = np.atleast_1d(np.asarray(t_eval, dtype=float))
+        times = np.atleast_1d(np.array(t_eval, dtype=float, order="C"))
     except (TypeError, ValueError):
         raise UsageError(f"t_eval holds no times ({t_eval!r})", hint="e.g. numpy.linspace(0, 3600, 601)") from None
     if times.ndim != 1 or not len(times):
