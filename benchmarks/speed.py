@@ -20,10 +20,10 @@ import numpy as np
 from pyomo.environ import ConcreteModel
 
 from benchmarks import column
-from flowsheet.verify.problems import HIRES, build_model
 from flowsheet.case_load import load_case
 from flowsheet.pool import run_many
 from flowsheet.run import build_flowsheet
+from flowsheet.verify.problems import HIRES, build_model
 from solvers import Compilation, lower, simulate
 from solvers.compiled import CACHE_VARIABLE, compilation_seconds, find_code
 from solvers.integrator import SegmentFunctions, SegmentIntegrator

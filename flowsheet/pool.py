@@ -164,8 +164,10 @@ class _Pool:
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            answer: _Answer = worker.pipe.recv()
+            answer: _Answer | None = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
+            answer = None
+        if answer is None:
             self._bury(worker)
             return
         self._results[worker.given.popleft()] = self._result(answer)

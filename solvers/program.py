@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -326,6 +329,28 @@ class Solution:
     trajectory: Trajectory
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be Ctrl-C: IPOPT would take it for a failed evaluation and return a point that looks like a failed search."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: Any) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+
+
 def solve(program: Program, objective: ca.MX, tolerance: float, most_iterations: int) -> Solution:
     """Minimize a goal of a program with IPOPT and exact derivatives."""
     unknowns, constraints = program.unknowns, program.constraints
@@ -342,9 +367,14 @@ def solve(program: Program, objective: ca.MX, tolerance: float, most_iterations:
     }
     solver = ca.nlpsol("optimum", "ipopt", {"x": y, "f": objective, "g": g}, options)
     lower, upper = np.concatenate(constraints.lower), np.concatenate(constraints.upper)
-    found = solver(
-        x0=np.concatenate(unknowns.begin), lbx=np.concatenate(unknowns.lower), ubx=np.concatenate(unknowns.upper), lbg=lower, ubg=upper
-    )
+    with _interruptible():
+        found = solver(
+            x0=np.concatenate(unknowns.begin),
+            lbx=np.concatenate(unknowns.lower),
+            ubx=np.concatenate(unknowns.upper),
+            lbg=lower,
+            ubg=upper,
+        )
     stats = solver.stats()
     point, values = np.asarray(found["x"]).ravel(), np.asarray(found["g"]).ravel()
     violations = np.nan_to_num(np.maximum(0.0, np.maximum(lower - values, values - upper)), nan=np.inf)

@@ -124,7 +124,7 @@ def _within(tolerance: Any, lowest: float, highest: float) -> bool:
 def checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
     """Return output times as an array, shape (n,), if they can be served."""
     try:
-        times = np.atleast_1d(np.asarray(t_eval, dtype=float))
+        times = np.atleast_1d(np.array(t_eval, dtype=float, order="C"))
     except (TypeError, ValueError):
         raise UsageError(f"t_eval holds no times ({t_eval!r})", hint="e.g. numpy.linspace(0, 3600, 601)") from None
     if times.ndim != 1 or not len(times):

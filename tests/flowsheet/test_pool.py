@@ -49,6 +49,13 @@ def test_runs_come_back_in_their_order_with_the_bytes_of_a_run_alone(workers: in
     assert model.k.value == 2.0
 
 
+def test_output_times_may_be_a_slice_of_others() -> None:
+    t = np.linspace(0, 1, 41)[::10]
+    (result,) = run_many(decay(), t, [{"k": 1.0}])
+    assert result.trajectory is not None
+    np.testing.assert_allclose(result.trajectory["x"], 1 / (1 + t), rtol=1e-7)
+
+
 def test_no_runs_are_no_results() -> None:
     assert run_many(decay(), [1.0], []) == []
 

@@ -7,6 +7,12 @@ are of the reference tables kept with the project's design; problems are from th
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -300,3 +306,30 @@ def test_models_with_events_are_refused_by_name() -> None:
     model.half = Event(guard=lambda m, t: m.x[t] - 0.5)
     with pytest.raises(UnsupportedModelError, match="half"):
         optimize(lower(model), controls={"u": Control(-5, 5, 0.0)}, minimize=Integrated("cost"))
+
+
+def test_an_interrupt_is_no_failed_search(tmp_path: Path) -> None:
+    """A process that optimizes without end is interrupted as a terminal would: it ends by KeyboardInterrupt."""
+    script = tmp_path / "endless.py"
+    script.write_text(
+        "from flowsheet.verify.optima import most_pairs\n"
+        "print('begun', flush=True)\n"
+        "try:\n    while True:\n        most_pairs()\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "interrupted\n"
+    assert process.returncode == 0
