@@ -200,6 +200,7 @@ class Run:
         self.watch.reset()
         if self.kept is not None:
             self.kept.watch = self.watch
+        self._sight: tuple[np.ndarray, np.ndarray] | None = None
         self.fired_now: set[int] = set()
         self.undecided: set[int] = set()
         self.t = float(system.time.first)
@@ -233,6 +234,7 @@ class Run:
         self.schedule.apply(self.t, self.u, self.slopes, everything=True)
         start = self.system.made("start", lambda: start_problem(self.system, at_start=True))
         self.x, self.z = start.solve(self.t, self.x, self.z, self.u, self.values)
+        self._sight = None
         self.companion.begin(self._point(), self.values)
         self._happen(self._due(self.t), np.zeros(len(self.system.events), dtype=int))
 
@@ -244,7 +246,7 @@ class Run:
         """Return the events known for a time that are watched."""
         due = [number for number, event in enumerate(self.system.events) if t in event.event.at]
         if due:
-            _, watched = self.watch.look(*self._point())
+            _, watched = self._look()
             due = [number for number in due if watched[number]]
         return due
 
@@ -257,6 +259,7 @@ class Run:
         self._move_reference()
         before = self._sides()
         self.schedule.apply(stop, self.u, self.slopes, everything=False)
+        self._sight = None
         if self.schedule.profiles:
             self._solve_algebra()
             self.companion.given(self.schedule, stop)
@@ -267,7 +270,7 @@ class Run:
     def _segment(self, stop: float) -> list[int]:
         """Integrate to ``stop`` or to the first event; return the events that happen there."""
         self._fill_at(self.t)
-        _, watched = self.watch.look(*self._point())
+        _, watched = self._look()
         driver = self._driver()
         failure = self._restart(stop, watched[self.watch.guarded])
         while failure is None:
@@ -275,6 +278,7 @@ class Run:
             outcome, t, self.done, crossed = driver.run(stop, self.times, self.done, self.outputs, MOST_STEPS_OF_A_SEGMENT)
             self._fill_inputs(first, self.done)
             self.t = t
+            self._sight = None
             self.x, self.z = driver.y[: len(self.x)].copy(), driver.y[self.functions.state_count : self.size].copy()
             self.companion.take(driver, stop)
             self.fired_now.clear()
@@ -306,7 +310,7 @@ class Run:
 
     def _leaving_zero(self, stop: float) -> list[int]:
         """Take a step on trial where a guard starts at zero: its motion tells whether it crosses, and to which side it belongs."""
-        guards, watched = self.watch.look(*self._point())
+        guards, watched = self._look()
         at_zero = [
             place
             for place, number in enumerate(self.watch.guarded)
@@ -368,8 +372,14 @@ class Run:
 
     # -- events ---------------------------------------------------------------------------------------------------
 
+    def _look(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return guards and which events are watched now, evaluated once for as long as nothing changes."""
+        if self._sight is None:
+            self._sight = self.watch.look(*self._point())
+        return self._sight
+
     def _sides(self) -> np.ndarray:
-        guards, watched = self.watch.look(*self._point())
+        guards, watched = self._look()
         return self.watch.sides(guards, watched)
 
     def _happen(self, numbers: list[int], before: np.ndarray) -> None:
@@ -426,7 +436,7 @@ class Run:
                 ) from error
             self.companion.arrive(number, self._point(), self.slopes)
         self.fired_now.add(number)
-        guards, _ = self.watch.look(*self._point())
+        guards, _ = self._look()
         self.undecided.update(self.watch.settle({number}, guards, uncertainty))
         if event.guard is not None:
             firings = self.firings[number]
@@ -434,7 +444,9 @@ class Run:
             firings.slope = abs(self.watch.certainty(self.slopes, *self._point())[1][event.guard])
 
     def _solve_algebra(self) -> None:
-        self.x, self.z = self.algebra.solve(self.t, self.x, self.z, self.u, self.values)
+        if self.system.algebraics:
+            self.x, self.z = self.algebra.solve(self.t, self.x, self.z, self.u, self.values)
+        self._sight = None
 
     def _watch_chattering(self, number: int, event: LoweredEvent, uncertainty: np.ndarray) -> None:
         """Refuse to go on where time stands still, or a guard's way between two events is less than it is known to (Zeno)."""
