@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -214,6 +214,13 @@ def _solved(program: Program, goal: Goal, sign: float, tolerance: float, most_it
             names=solution.worst,
             hint="a constraint may be impossible: relax those that are named, start closer (initial=), or take more elements",
             optimum=optimum,
+        )
+    if optimum.simulated is None:
+        raise OptimizationError(
+            "the optimum could not be simulated with its controls, so that it is not shown to hold",
+            names=[program.system.inputs[place].name for place in program.controls],
+            hint="take more elements, or bound states away from where the model has no values",
+            optimum=replace(optimum, status=OptimumStatus.NOT_OPTIMAL),
         )
     return optimum
 

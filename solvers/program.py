@@ -305,7 +305,7 @@ class _Guess:
         found = []
         for values, nominals in ((self.x, system.nominals), (self.z, system.algebraic_nominals)):
             shown = np.abs(values).max(axis=1, initial=0.0)
-            found.append(np.where(shown > 0.01 * nominals, shown, nominals))
+            found.append(np.where((shown > 0.01 * nominals) | ((nominals == 1.0) & (shown > 0)), shown, nominals))
         return found[0], found[1]
 
 
@@ -355,17 +355,20 @@ def solve(program: Program, objective: ca.MX, tolerance: float, most_iterations:
     """Minimize a goal of a program with IPOPT and exact derivatives."""
     unknowns, constraints = program.unknowns, program.constraints
     y, g = ca.vertcat(*unknowns.symbols), ca.vertcat(*constraints.columns)
+    begin = np.concatenate(unknowns.begin)
+    size = _objective_size(objective, y, begin)
     options = {
         "print_time": False,
         "ipopt.print_level": 0,
         "ipopt.sb": "yes",
         "ipopt.tol": tolerance,
         "ipopt.max_iter": most_iterations,
+        "ipopt.acceptable_iter": 0,  # what meets a looser tolerance only is no optimum
         "ipopt.honor_original_bounds": "yes",
         "error_on_fail": False,
         "show_eval_warnings": False,
     }
-    solver = ca.nlpsol("optimum", "ipopt", {"x": y, "f": objective, "g": g}, options)
+    solver = ca.nlpsol("optimum", "ipopt", {"x": y, "f": objective / size, "g": g}, options)
     lower, upper = np.concatenate(constraints.lower), np.concatenate(constraints.upper)
     with _interruptible():
         found = solver(
@@ -386,11 +389,22 @@ def solve(program: Program, objective: ca.MX, tolerance: float, most_iterations:
         point,
         bool(stats["success"]),
         str(stats["return_status"]),
-        float(found["f"]),
+        size * float(found["f"]),
         int(stats["iter_count"]),
         float(violations.max(initial=0.0)),
         tuple(worst[:8]),
     )
+
+
+def _objective_size(objective: ca.MX, y: ca.MX, begin: np.ndarray) -> float:
+    """Return what an objective changes by if all unknowns change by their scales, at the start of the search.
+
+    IPOPT compares its optimality error with a fixed tolerance and scales functions down only: an objective of 1e-9 would be called
+    optimal wherever the search begins.
+    """
+    slopes = np.asarray(ca.Function("slopes", [y], [ca.densify(ca.gradient(objective, y))])(begin))
+    size = float(np.abs(slopes).sum())
+    return size if np.isfinite(size) and size > 0 else 1.0
 
 
 def _read(
@@ -432,7 +446,7 @@ def _read(
         u=u.T.copy(),
         p=p.ravel(),
         events=(),
-        status=Status.COMPLETE,
+        status=Status.COMPLETE if success else Status.INCOMPLETE,
         stats=Stats(),
     )
     return Solution(

@@ -333,3 +333,11 @@ def test_an_interrupt_is_no_failed_search(tmp_path: Path) -> None:
     out, _ = process.communicate(timeout=30)
     assert out == "interrupted\n"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e6])
+def test_a_goal_of_any_size_is_as_optimal(size: float) -> None:
+    model = regulator()
+    model.scaled = Expression(model.t, rule=lambda m, t: size * m.cost[t])
+    optimum = optimize(model, controls={"u": Control(-5, 5, 0.0)}, minimize=Integrated("scaled"), elements=20)
+    check(optimum, size * math.tanh(1.0), 3e-4)
