@@ -20,7 +20,7 @@ from solvers.declare import declared_nominal
 from solvers.errors import UsageError
 from solvers.evaluation import SparseDerivative, jacobian_by, nonzeros
 from solvers.schedule import Schedule, names_of_component, names_of_inputs
-from solvers.start import Values
+from solvers.start import Values, determining_rows, equations_of_start
 from solvers.suggest import did_you_mean
 from solvers.system import DaeSystem
 from solvers.trajectory import Trajectory
@@ -97,6 +97,13 @@ def find_parameters(system: DaeSystem, schedule: Schedule, parameters: Any) -> t
                 f"{parameter.name} follows a profile and is no constant that a derivative can be taken by",
                 names=[parameter.name],
                 hint="add a mutable Param to it in the model (or multiply it by one) and take the derivative by that",
+            )
+        surplus = system.start_residual.shape[0] > len(system.start_free)
+        if parameter.kind is Kind.START_VALUE and surplus:
+            raise UsageError(
+                f"the start is over-determined, so that the start of {parameter.name} cannot be varied alone",
+                names=[parameter.name],
+                hint="unfix what the other conditions of the start determine",
             )
         if parameter.kind is Kind.START and parameter.place in system.start_free:
             raise UsageError(
@@ -203,7 +210,12 @@ def start_change(system: DaeSystem, parameters: tuple[Parameter, ...], point: Po
 
 
 def _start_derivative(system: DaeSystem) -> SparseDerivative:
-    residual = ca.vertcat(system.start_residual, system.algebraic)
+    residual = equations_of_start(system)
+    by_unknown = ca.horzcat(
+        ca.jacobian_sparsity(residual, system.x).sub(list(range(residual.shape[0])), list(system.start_free))[0],
+        ca.jacobian_sparsity(residual, system.z),
+    )
+    residual = residual[determining_rows(by_unknown)]
     known = (system.x, system.u, system.p)
     arguments = [*system.arguments, system.start_values]
     groups = [known, (system.start_values,), (system.x,), (system.z,)]

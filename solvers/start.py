@@ -99,11 +99,11 @@ class StartProblem:
     def __init__(self, system: DaeSystem, at_start: bool) -> None:
         self.system = system
         self.free = list(system.start_free) if at_start else []
-        residual = ca.vertcat(system.algebraic, system.start_residual) if at_start else system.algebraic
+        residual = equations_of_start(system) if at_start else system.algebraic
         names = [*system.equation_names, *(system.start_equation_names if at_start else ())]
         self.size = len(self.free) + len(system.algebraics)
         by_unknowns = ca.horzcat(ca.jacobian(residual, system.x)[:, self.free], ca.jacobian(residual, system.z))
-        solved = _determining(by_unknowns.sparsity()) if residual.shape[0] > self.size else list(range(self.size))
+        solved = determining_rows(by_unknowns.sparsity())
         spare = [row for row in range(residual.shape[0]) if row not in set(solved)]
         arguments = [*system.arguments, system.start_values]
         self._derivative = SparseDerivative(arguments, residual[solved], [by_unknowns[solved, :]]) if self.size else None
@@ -199,8 +199,18 @@ def bounds_of(slots: Sequence[Slot]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(lower, dtype=float), np.array(upper, dtype=float)
 
 
-def _determining(incidence: ca.Sparsity) -> list[int]:
-    """Return as many rows as can be matched with columns, earlier rows first (Kuhn 1955's augmenting paths), in order."""
+def equations_of_start(system: DaeSystem) -> ca.SX | ca.MX:
+    """Return the residuals of all equations that hold at the first time: the algebraic ones, then those of the start."""
+    return ca.vertcat(system.algebraic, system.start_residual)
+
+
+def determining_rows(incidence: ca.Sparsity) -> list[int]:
+    """Return the equations to be solved for the unknowns, in order: all, unless there are more equations than unknowns.
+
+    Then as many as can be matched with unknowns, earlier ones first (Kuhn 1955's augmenting paths).
+    """
+    if incidence.size1() <= incidence.size2():
+        return list(range(incidence.size1()))
     columns_of: list[list[int]] = [[] for _ in range(incidence.size1())]
     for row, column in zip(*incidence.get_triplet(), strict=True):
         columns_of[row].append(column)

@@ -12,9 +12,9 @@ import pytest
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.environ import ConcreteModel, Constraint, RangeSet, Var, exp, sin
 
-from solvers import lower, simulate
+from solvers import Method, lower, sensitivities, simulate
 from solvers.declare import Event, Profile
-from solvers.errors import FlowsheetError, NumericsError, StructureError
+from solvers.errors import FlowsheetError, NumericsError, StructureError, UsageError
 from solvers.index import structural_index
 
 # Two-transistor amplifier of the test set for initial value problem solvers (Bari/CWI), equations after Hairer & Wanner 1996,
@@ -138,6 +138,16 @@ def test_input_that_jumps_leaves_what_is_accumulated() -> None:
     at_one = 3 * math.exp(-2 / 3)
     total = 1.5 + (at_one - 1.5) * np.exp(-2 / 3 * (trajectory.t[later] - 1))
     np.testing.assert_allclose(trajectory["x"][later], total * 2 / 3, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_derivative_from_a_start_that_says_too_much(method: Method) -> None:
+    """Both phases are given and agree; the total's balance gives dx/dfeed = 1 - exp(-2 t / 3)."""
+    model = sum_of_rates({"x": 2.0, "y": 1.0})
+    found = sensitivities(model, ["feed"], ["x"], [0.0, 1.0], method=method)
+    assert found["x", "feed"][-1] == pytest.approx(1 - math.exp(-2 / 3), rel=1e-7)
+    with pytest.raises(UsageError, match="over-determined"):
+        sensitivities(model, ["y"], ["x"], [0.0, 1.0], method=method)
 
 
 def test_nonlinear_derivative_is_solved_for() -> None:
