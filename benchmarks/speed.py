@@ -25,8 +25,9 @@ from flowsheet.pool import run_many
 from flowsheet.run import build_flowsheet
 from flowsheet.verify.problems import HIRES, build_model
 from solvers import Compilation, lower, simulate
-from solvers.compiled import CACHE_VARIABLE, compilation_seconds, find_code
+from solvers.compiled import CACHE_VARIABLE, compiler_seconds, find_code
 from solvers.integrator import SegmentFunctions, SegmentIntegrator
+from solvers.rolled import roll
 
 CASE = Path(__file__).parent.parent / "cases" / "cdc_line"
 REPEATS = 15
@@ -51,24 +52,28 @@ def line() -> tuple[ConcreteModel, np.ndarray, Mapping[str, Any]]:
 
 def code() -> None:
     """What compiling costs and what it saves, by number of instructions."""
-    print("model        instructions  gcc s (predicted)  look-up ms  slopes us: VM, C   jacobian us: VM, C")
+    print("model        instructions  written  source s  gcc s (predicted)  look-up ms  slopes us: VM, C   jacobian us: VM, C")
     models = {"HIRES": lambda: build_model(HIRES), "line": lambda: line()[0]}
-    models |= {f"column {cells}": lambda cells=cells: column.build_model(cells) for cells in (10, 50, 200)}
+    models |= {f"column {cells}": lambda cells=cells: column.build_model(cells) for cells in (10, 50, 200, 1250)}
     for name, make in models.items():
         functions = SegmentFunctions(lower(make()), ())
         parts = [functions.slopes, functions.jacobian, functions.guards]
         count = sum(part.n_instructions() for part in parts)
+        start = time.process_time()
+        rolled = roll(parts)
+        writing = time.process_time() - start
         before = os.times()
-        compiled = find_code(parts, builds=True, waits=True)
+        compiled = find_code(parts, source=lambda source=rolled.source: source, waits=True)
         after = os.times()
         gcc = after.children_user + after.children_system - before.children_user - before.children_system
-        look_up = cost(lambda parts=parts: find_code(parts, builds=False, waits=False), 5)
+        look_up = cost(lambda parts=parts: find_code(parts), 5)
         if compiled is None:
             print(f"{name:12} {count:12d}  no compiler or no cache")
             continue
         calls = [cost(_repeated(part)) / 100 * 1e6 for pair in zip(parts[:2], compiled[:2], strict=True) for part in pair]
+        gcc_columns = f"{writing:8.3f}  {gcc:6.2f} ({compiler_seconds(rolled.statements):6.2f})"
         print(
-            f"{name:12} {count:12d}  {gcc:6.2f} ({compilation_seconds(count):6.2f})  {1e3 * look_up:10.2f}"
+            f"{name:12} {count:12d} {rolled.statements:8d}  {gcc_columns}    {1e3 * look_up:10.2f}"
             f"  {calls[0]:8.2f} {calls[1]:8.2f}   {calls[2]:8.2f} {calls[3]:8.2f}"
         )
 

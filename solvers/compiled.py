@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import math
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 import casadi as ca
 
 from solvers.integrator import Code, SegmentFunctions
+from solvers.rolled import Rolled, roll
 
 CACHE_VARIABLE = "PHARMAFLOWSHEET_CACHE"
 """Environment variable: the folder of the cache, or ``off`` for none, and so no compiled code."""
@@ -64,11 +65,10 @@ class CodeOfSegment:
             return self.functions
         always = compilation is Compilation.ALWAYS
         if self.compiled is None and (always or self.spent >= self.next_attempt):
-            cost = compilation_seconds(self._instructions)
-            builds = always or self.spent >= cost
-            code = find_code(self._parts, builds=builds, waits=always)
+            builds = always or self._pays
+            code = find_code(self._parts, source=(lambda: self._rolled.source) if builds else None, waits=always)
             # what fails, or is being compiled by another process, is tried again ever more rarely
-            self.next_attempt = 2 * self.spent if builds else cost
+            self.next_attempt = 2 * self.spent if builds else self._cost
             if code is not None:
                 slopes, jacobian, guards = code
                 self.compiled = self.functions.with_code(Code(slopes, jacobian, guards, self.functions.layout))
@@ -81,21 +81,38 @@ class CodeOfSegment:
             self.spent += executed * SAVED_PER_INSTRUCTION
 
     @property
+    def _pays(self) -> bool:
+        """Whether as much has been spent as compiled code costs."""
+        return self.spent >= self._cost and self.spent >= self._cost_of_source + compiler_seconds(self._rolled.statements)
+
+    @property
+    def _cost(self) -> float:
+        """Seconds that compiled code is known to cost: what gcc takes is known once the source has been written."""
+        written = "_rolled" in vars(self)
+        return self._cost_of_source + (compiler_seconds(self._rolled.statements) if written else 0.0)
+
+    @property
+    def _cost_of_source(self) -> float:
+        return SOURCE_PER_INSTRUCTION * sum(function.n_instructions() for function in self._parts)
+
+    @property
     def _parts(self) -> list[ca.Function]:
         return [self.functions.slopes, self.functions.jacobian, self.functions.guards]
 
-    @property
-    def _instructions(self) -> int:
-        return sum(function.n_instructions() for function in self._parts)
+    @cached_property
+    def _rolled(self) -> Rolled:
+        return roll(self._parts)
 
 
 SAVED_PER_INSTRUCTION = 1.1e-9
-"""Seconds that one instruction of the virtual machine takes longer than compiled (``benchmarks/compilation.py``)."""
+"""Seconds that one instruction of the virtual machine takes longer than compiled (``benchmarks/speed.py``)."""
+SOURCE_PER_INSTRUCTION = 5e-6
+"""Seconds that writing C takes for one instruction of the virtual machine (``benchmarks/speed.py``)."""
 
 
-def compilation_seconds(instructions: int) -> float:
-    """Return how long gcc takes for code of so many instructions, as measured by ``benchmarks/compilation.py``."""
-    return 0.05 + 1.0e-4 * instructions + 2.2e-9 * instructions**2
+def compiler_seconds(statements: int) -> float:
+    """Return how long gcc takes for source of so many operations, as measured by ``benchmarks/speed.py``."""
+    return 0.1 + 2e-4 * statements
 
 
 def cache_folder() -> Path | None:
@@ -115,13 +132,15 @@ def compiler_path() -> str | None:
     return shutil.which("gcc") or shutil.which("cc")
 
 
-def find_code(functions: Sequence[ca.Function], *, builds: bool, waits: bool) -> tuple[ca.Function, ...] | None:
+def find_code(
+    functions: Sequence[ca.Function], *, source: Callable[[], str] | None = None, waits: bool = False
+) -> tuple[ca.Function, ...] | None:
     """Return the functions as compiled code, or None.
 
     Parameters
     ----------
     functions : scalar (SX) functions; their names must differ.
-    builds : whether to compile what is not in the cache.
+    source : gives C source of the functions, to compile what is not in the cache; None to leave it.
     waits : whether to wait for another process that compiles the same; without, None is returned.
     """
     folder, compiler = cache_folder(), compiler_path()
@@ -130,14 +149,14 @@ def find_code(functions: Sequence[ca.Function], *, builds: bool, waits: bool) ->
     try:
         library = folder / f"{content_key(functions, compiler)}.so"
         found = _loaded(library, functions)
-        if found is not None or not builds:
+        if found is not None or source is None:
             return found
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one(library.with_suffix(".lock"), waits) as mine:
             if not mine:
                 return None
             found = _loaded(library, functions)  # another process may have been faster
-            if found is None and _built(library, functions, compiler):
+            if found is None and _built(library, source(), compiler):
                 _prune(folder)
                 found = _loaded(library, functions)
             return found
@@ -192,15 +211,12 @@ def _only_one(lock: Path, waits: bool) -> Iterator[bool]:
             lock.unlink()
 
 
-def _built(library: Path, functions: Sequence[ca.Function], compiler: str) -> bool:
-    """Compile under a temporary name and rename; return whether that worked."""
-    generator = ca.CodeGenerator("functions.c")
-    for function in functions:
-        generator.add(function)
+def _built(library: Path, text: str, compiler: str) -> bool:
+    """Compile C source under a temporary name and rename; return whether that worked."""
     with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as place:
-        source, product = Path(place) / "functions.c", Path(place) / "functions.so"
-        source.write_text(_in_order(generator.dump()))
-        command = [compiler, *FLAGS, "-o", str(product), str(source), "-lm"]
+        written, product = Path(place) / "functions.c", Path(place) / "functions.so"
+        written.write_text(text)
+        command = [compiler, *FLAGS, "-o", str(product), str(written), "-lm"]
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LONGEST_COMPILATION, check=False)
         if result.returncode:
             return False
@@ -212,19 +228,6 @@ def _built(library: Path, functions: Sequence[ca.Function], compiler: str) -> bo
         product.chmod(0o700)
         os.replace(product, library)
     return True
-
-
-def _in_order(source: str) -> str:
-    """Return generated C in which fmin and fmax choose between 0 and -0 as the virtual machine does.
-
-    There the C++ compiler was free to exchange their arguments; which way it went is seen from what comes out.
-    """
-    x, y = ca.SX.sym("x"), ca.SX.sym("y")
-    for name, operation in (("fmin", ca.fmin(x, y)), ("fmax", ca.fmax(x, y))):
-        interpreted = float(ca.Function(name, [x, y], [operation])(0.0, -0.0))
-        if math.copysign(1.0, interpreted) > 0:  # the first argument; glibc gives the second
-            source = source.replace(f"return {name}(x, y);", f"return {name}(y, x);")
-    return source
 
 
 def _prune(folder: Path) -> None:

@@ -20,8 +20,9 @@ from flowsheet.case_load import load_case
 from flowsheet.flowsheet import Flowsheet
 from flowsheet.verify.problems import HIRES, ROBER, InitialValueProblem, build_model
 from solvers import Compilation, Status, Trajectory, compiled, lower, simulate
-from solvers.compiled import CACHE_VARIABLE, CodeOfSegment, cache_folder, compilation_seconds, find_code
+from solvers.compiled import CACHE_VARIABLE, CodeOfSegment, cache_folder, compiler_seconds, find_code
 from solvers.integrator import SegmentFunctions
+from solvers.rolled import roll
 
 ROOT = Path(__file__).parents[2]
 needs_compiler = pytest.mark.skipif(compiled.compiler_path() is None, reason="there is no C compiler")
@@ -124,7 +125,7 @@ OPERATIONS = {
 @needs_compiler
 def test_every_operation_gives_the_same_bits() -> None:
     function = ca.Function("operations", [x, y], [ca.vertcat(*OPERATIONS.values())])
-    (code,) = find_code([function], builds=True, waits=True) or (None,)
+    (code,) = find_code([function], source=lambda: roll([function]).source, waits=True) or (None,)
     assert code is not None
     special = [0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e-320, -1e-200, 1e200, 1e308, np.inf, -np.inf, np.nan]
     random = np.random.default_rng(5)
@@ -191,7 +192,7 @@ def test_a_system_is_compiled_once_it_was_interpreted_for_as_long_as_that_takes(
     assert not simulate(system, [1.0]).compiled
     assert not list(cache.glob("*.so"))
     code: CodeOfSegment = system.made(("segment", ()), lambda: None)
-    assert 0 < code.spent < compilation_seconds(1)
+    assert 0 < code.spent < compiler_seconds(1)
     code.spent = 10.0
     assert simulate(system, [1.0]).compiled
     assert simulate(system, [1.0]).compiled
@@ -325,5 +326,5 @@ def test_a_lock_held_by_another_does_not_hold_up_a_run_that_need_not_compile(cac
     cache.mkdir(mode=0o700)
     with open(cache / f"{compiled.content_key(parts, compiler)}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert find_code(parts, builds=True, waits=False) is None
-    assert find_code(parts, builds=True, waits=False) is not None
+        assert find_code(parts, source=lambda: roll(parts).source) is None
+    assert find_code(parts, source=lambda: roll(parts).source) is not None
