@@ -88,6 +88,7 @@ cdef extern from "integrator_core.h":
         int not_finite
         int bad_guard
         double not_finite_time
+        double *not_finite_state
         integration_counts counts
     enum:
         REACHED_END
@@ -389,7 +390,10 @@ cdef class Integrator:
     @property
     def not_finite(self):
         """Position and time of the last slope or residual that was not finite, or None."""
-        return None if self.it.not_finite < 0 else (self.it.not_finite, self.it.not_finite_time)
+        if self.it.not_finite < 0:
+            return None
+        state = [self.it.not_finite_state[k] for k in range(self.it.full)]
+        return self.it.not_finite, self.it.not_finite_time, np.array(state)
 
     @property
     def stuck(self):

@@ -72,17 +72,23 @@ void integrator_load(integrator *it, double elapsed, handle y, handle yp)
     lay_out(it, it->call.N_VGetArrayPointer(y), yp ? it->call.N_VGetArrayPointer(yp) : NULL, it->problem.state);
 }
 
+/* Remember the first slope that is not finite, and where that was; 1 if there is one. */
+static int some_not_finite(integrator *it, int count)
+{
+    int wrong = first_not_finite(it->problem.slope, count);
+    if (wrong < 0)
+        return 0;
+    it->not_finite = wrong;
+    it->not_finite_time = *it->problem.time;
+    memcpy(it->not_finite_state, it->problem.state, (size_t)it->full * sizeof(double));
+    return 1;
+}
+
 int integrator_evaluate_slopes(integrator *it)
 {
     it->problem.evaluate(it->problem.slopes);
     it->counts.evaluations++;
-    int wrong = first_not_finite(it->problem.slope, it->full);
-    if (wrong >= 0) {
-        it->not_finite = wrong;
-        it->not_finite_time = *it->problem.time;
-        return 1;
-    }
-    return 0;
+    return some_not_finite(it, it->full);
 }
 
 /* result += some columns of a matrix times x, the matrix in compressed columns */
@@ -120,12 +126,7 @@ static int evaluate_tangents(integrator *it, algebra_solver *algebra)
             add_product(p->differential, it->full, q->column_start, q->row, q->entries, s, slope);
         }
     }
-    int wrong = first_not_finite(p->slope, it->full * (1 + q->blocks));
-    if (wrong >= 0) {
-        it->not_finite = wrong;
-        it->not_finite_time = *p->time;
-    }
-    return wrong >= 0;
+    return some_not_finite(it, it->full * (1 + q->blocks));
 }
 
 /* Evaluate slopes and algebraic residuals, or solve the latter; 1 (recoverable) where that cannot be done. */
@@ -386,7 +387,8 @@ int integrator_open(integrator *it, const int *order, const int *algebra_order, 
     it->kept_entries = malloc((size_t)(p->entry_count + 1) * sizeof(double));
     it->guard_before = malloc((size_t)(4 * p->guard_count + 1) * sizeof(double));
     it->direction = malloc((size_t)(p->guard_count + 1) * sizeof(int));
-    if (!it->kept_z || !it->kept_entries || !it->guard_before || !it->direction)
+    it->not_finite_state = malloc((size_t)(it->full + 1) * sizeof(double));
+    if (!it->not_finite_state || !it->kept_z || !it->kept_entries || !it->guard_before || !it->direction)
         return OUT_OF_MEMORY;
     it->guard_after = it->guard_before + p->guard_count;
     it->guard_middle = it->guard_after + p->guard_count;
@@ -462,11 +464,12 @@ void integrator_close(integrator *it)
     algebra_free(&it->algebra);
     algebra_free(&it->reading);
     free(it->kept_z);
+    free(it->not_finite_state);
     free(it->kept_entries);
     free(it->guard_before);
     free(it->direction);
     it->memory = it->solver = it->matrix_stub = it->y = it->yp = it->tolerance = it->spare = it->weight = it->context = NULL;
-    it->matrix = it->right = it->kept_z = it->kept_entries = it->guard_before = NULL;
+    it->matrix = it->right = it->not_finite_state = it->kept_z = it->kept_entries = it->guard_before = NULL;
     it->direction = NULL;
 }
 

@@ -150,7 +150,7 @@ typedef struct integrator_tag {
     int size;                  /* of its part in the solver's vectors */
     int length;                /* of the solver's vectors: (1 + blocks) such parts */
     int not_finite, bad_guard; /* place among the slopes, place among the guards; -1 if there is none */
-    double not_finite_time;
+    double not_finite_time, *not_finite_state;
     double origin, elapsed, step_start; /* the solver counts time from the last restart: late in a run, short steps would be rounded away */
     int counted_from_restart; /* whether SUNDIALS' own counts are of this run */
     integration_counts counts, before;

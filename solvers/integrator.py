@@ -358,6 +358,6 @@ class SegmentIntegrator:
         return self._driver.stuck
 
     @property
-    def not_finite(self) -> tuple[int, float] | None:
-        """Position and time of the last slope that was not finite, or None."""
+    def not_finite(self) -> tuple[int, float, np.ndarray] | None:
+        """Position and time of the last slope that was not finite, and y (of the states alone) from which it came; or None."""
         return self._driver.not_finite

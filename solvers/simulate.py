@@ -21,6 +21,7 @@ from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
 from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
+from solvers.origin import MOST_VARIABLES, find_origin
 from solvers.schedule import Schedule, make_schedule
 from solvers.start import Values, read_values
 from solvers.system import DaeSystem, LoweredEvent
@@ -519,13 +520,7 @@ class Run:
                 f"not a number: the guard of event {label} is not finite after t = {self.t:.9g}", (label,), "check the guard's expression"
             )
         if outcome is Outcome.FAILED_MODEL and driver.not_finite is not None:
-            place, t = driver.not_finite
-            block, place = divmod(place, self.size)
-            return self._failed(
-                f"not a number: the {'derivative of the ' if block else ''}slope of {names[place]} is not finite at t = {t:.9g}",
-                (names[place],),
-                "a division by zero, or the logarithm or root of a negative number: bound the variable or start elsewhere",
-            )
+            return self._not_a_number(names, *driver.not_finite)
         if outcome is Outcome.FAILED_ALGEBRA and driver.stuck is not None:
             place, t = driver.stuck
             equation = self.system.equation_names[place]
@@ -540,6 +535,18 @@ class Run:
             f"the integration stopped at t = {self.t:.9g}: {_REASONS[outcome]}; step {driver.step:.3g}; dominated by {worst}",
             (worst,),
             "look at this variable's last values: a finite escape, a jump without an event, or a bad scale (declare a nominal value)",
+        )
+
+    def _not_a_number(self, names: list[str], place: int, t: float, y: np.ndarray) -> SimulationError:
+        block, place = divmod(place, self.size)
+        what = f"{'derivative of the ' if block else ''}slope of {names[place]}" if place < self.functions.state_count else names[place]
+        x, z = y[: len(self.x)], y[self.functions.state_count :]
+        origin = find_origin(self.system, t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)
+        concerned = [] if origin is None else [origin.equation, *list(origin.values)[:MOST_VARIABLES]]
+        return self._failed(
+            f"not a number: the {what} is not finite at t = {t:.9g}" + ("" if origin is None else f"; it comes from {origin.text}"),
+            tuple(dict.fromkeys([*concerned, names[place]])),
+            "a division by zero, or the logarithm or root of a negative number: bound the variable or start elsewhere",
         )
 
 
