@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 import casadi as ca
@@ -109,6 +110,9 @@ class Optimum:
     """The same simulated with error control; None if that failed."""
     simulated_objective: float
     """The objective along the simulation; not a number if that failed."""
+    simulated_excess: Mapping[str, float]
+    """How far beyond its limits each of ``path`` and ``end`` gets along the simulation, which looks between collocation points too,
+    in its own unit; those that stay within are not listed."""
     violation: float
     """Largest violation of a constraint, in shares of its scale."""
     iterations: int
@@ -133,7 +137,7 @@ class Optimum:
 def optimize(
     model: Any,
     *,
-    controls: Mapping[Any, Control],
+    controls: Mapping[Any, Control] | None = None,
     minimize: Goal | None = None,
     maximize: Goal | None = None,
     parameters: Mapping[Any, tuple[float, float]] | None = None,
@@ -151,7 +155,7 @@ def optimize(
     Parameters
     ----------
     model : a Pyomo model or a :class:`DaeSystem`, without events. Its own objectives and inequalities are left aside.
-    controls : ``{Var or name: Control}`` for fixed Vars of time.
+    controls : ``{Var or name: Control}`` for fixed Vars of time; none where parameters or the final time are all there is to choose.
     minimize, maximize : the goal, one of them: :class:`Final`, :class:`Integrated` or :class:`FinalTime`.
     parameters : ``{name: (lower, upper)}`` for mutable Params, fixed Vars without time and start values of states that are to be
         chosen too; the search begins at their present values.
@@ -161,6 +165,7 @@ def optimize(
     inputs : numbers for other inputs and parameters, as for :func:`solvers.simulate`.
     elements, degree : of the collocation; controls change at elements.
     tolerance : of the optimality conditions, in the scaled problem.
+    most_iterations : of IPOPT.
 
     Raises
     ------
@@ -185,16 +190,26 @@ def optimize(
     """
     if (minimize is None) == (maximize is None):
         raise UsageError("an optimization takes either minimize= or maximize=", hint="e.g. maximize=Final('product')")
-    goal: Goal = minimize if minimize is not None else maximize  # type: ignore[assignment]
+    goal = minimize if minimize is not None else maximize
+    if not isinstance(goal, Goal):
+        raise UsageError(f"the goal is given as {goal!r}", hint="Final('product'), Integrated('cost') or FinalTime()")
+    _check_search(tolerance, most_iterations)
     system = current_system(model)
-    chosen = _named_controls(system, controls)
+    chosen = _named_controls(system, _checked_mapping("controls", controls))
+    free = _named_parameters(system, _checked_mapping("parameters", parameters))
+    limits = _checked_horizon(system, horizon)
+    if not chosen and not free and limits[0] == limits[1]:
+        raise UsageError(
+            "there is nothing to choose: no control, no parameter, and the final time is given",
+            hint="controls={'feed': Control(0, 10)} for a fixed Var of time",
+        )
     program = Program.of(
         system,
         controls=chosen,
-        parameters=_named_parameters(system, parameters or {}),
-        horizon=_checked_horizon(system, horizon),
-        path=[_checked_bound(system, bound) for bound in path],
-        end=[_checked_bound(system, bound) for bound in end],
+        parameters=free,
+        horizon=limits,
+        path=_checked_bounds(system, "path", path),
+        end=_checked_bounds(system, "end", end),
         inputs=inputs,
         elements=_checked_elements(elements),
         degree=degree,
@@ -238,8 +253,6 @@ def _one_name(system: DaeSystem, key: Any) -> str:
 
 def _named_controls(system: DaeSystem, controls: Mapping[Any, Control]) -> dict[int, Control]:
     places = {slot.name: place for place, slot in enumerate(system.inputs)}
-    if not controls:
-        raise UsageError("there is no control to choose", hint="controls={'feed': Control(0, 10)} for a fixed Var of time")
     found = {}
     for key, control in controls.items():
         for name in [key] if isinstance(key, str) else names_of_component(system, key):
@@ -252,7 +265,9 @@ def _named_controls(system: DaeSystem, controls: Mapping[Any, Control]) -> dict[
                 )
             if not isinstance(control, Control):
                 raise UsageError(f"the control {name} is given as {control!r}", names=[name], hint="Control(lower, upper)")
-            _check_limits(name, control.lower, control.upper, finite=True)
+            _check_limits(name, (control.lower, control.upper), finite=True)
+            if control.initial is not None and not _is_number(control.initial):
+                raise UsageError(f"the control {name} begins at {control.initial!r}, which is no number", names=[name])
             if not control.lower <= control.begin <= control.upper:
                 raise UsageError(f"the control {name} begins at {control.begin}, outside its limits", names=[name])
             found[places[name]] = control
@@ -266,40 +281,68 @@ def _named_parameters(system: DaeSystem, parameters: Mapping[Any, tuple[float, f
         for name in [key] if isinstance(key, str) else names_of_component(system, key):
             if name not in known:
                 raise UsageError(f"no parameter or state is called {name!r}", names=[name], hint=did_you_mean(name, known, 3))
-            lower, upper = limits
-            _check_limits(name, lower, upper, finite=True)
-            found[name] = (float(lower), float(upper))
+            lower, upper = _check_limits(name, limits, finite=True)
+            found[name] = (lower, upper)
     return found
 
 
-def _check_limits(name: str, lower: float, upper: float, finite: bool = False) -> None:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_limits(name: str, limits: Any, finite: bool = False) -> tuple[float, float]:
+    """Return limits that are two numbers in order."""
+    pair = tuple(limits) if isinstance(limits, tuple | list) else ()
+    if len(pair) != 2 or not all(map(_is_number, pair)):
+        raise UsageError(f"the limits of {name} are no pair of numbers (got {limits!r})", names=[name], hint="(lower, upper)")
+    lower, upper = map(float, pair)
     if math.isnan(lower) or math.isnan(upper) or (finite and not (math.isfinite(lower) and math.isfinite(upper))):
         raise UsageError(f"the limits of {name} are not finite ({lower}, {upper})", names=[name])
     if lower > upper:
         raise UsageError(f"the lower limit of {name} lies above the upper one ({lower} > {upper})", names=[name])
+    return lower, upper
 
 
-def _checked_bound(system: DaeSystem, bound: Bound) -> Bound:
-    name = _one_name(system, bound.name)
-    _check_limits(name, bound.lower, bound.upper)
-    return Bound(name, float(bound.lower), float(bound.upper))
+def _checked_mapping(what: str, given: Any) -> Mapping[Any, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{what} are given as {type(given).__name__}", hint=f"{what}={{name: ...}}")
+    return given
 
 
-def _checked_elements(elements: int) -> int:
+def _checked_bounds(system: DaeSystem, what: str, bounds: Any) -> list[Bound]:
+    if isinstance(bounds, str) or not isinstance(bounds, Sequence) or not all(isinstance(bound, Bound) for bound in bounds):
+        raise UsageError(f"{what} is given as {bounds!r}", hint=f"{what}=[Bound('name', lower, upper)]")
+    checked = []
+    for bound in bounds:
+        name = _one_name(system, bound.name)
+        checked.append(Bound(name, *_check_limits(name, (bound.lower, bound.upper))))
+    return checked
+
+
+def _check_search(tolerance: Any, most_iterations: Any) -> None:
+    if not _is_number(tolerance) or not 0 < tolerance < 1:
+        raise UsageError(f"a tolerance of {tolerance!r} cannot be served", hint="1e-9 is usual")
+    if not isinstance(most_iterations, int) or isinstance(most_iterations, bool) or most_iterations < 1:
+        raise UsageError(f"most_iterations={most_iterations!r} cannot be served", hint="at least 1; 1000 is usual")
+
+
+def _checked_elements(elements: Any) -> int:
     if not isinstance(elements, int) or isinstance(elements, bool) or elements < 1:
         raise UsageError(f"{elements!r} elements cannot be served", hint="at least 1; 50 is usual")
     return elements
 
 
-def _checked_horizon(system: DaeSystem, horizon: float | tuple[float, float] | None) -> tuple[float, float]:
+def _checked_horizon(system: DaeSystem, horizon: Any) -> tuple[float, float]:
+    """Return limits of the duration."""
     first = float(system.time.first)
     if horizon is None:
         return float(system.time.last) - first, float(system.time.last) - first
-    lower, upper = horizon if isinstance(horizon, tuple) else (horizon, horizon)
-    _check_limits("the final time", lower, upper, finite=True)
+    lower, upper = _check_limits("the final time", (horizon, horizon) if _is_number(horizon) else horizon, finite=True)
     if lower <= first:
         raise UsageError(f"the final time has to lie after the first time {first:g} (lower limit {lower:g})")
-    return float(lower) - first, float(upper) - first
+    return lower - first, upper - first
 
 
 # -- the goal ----------------------------------------------------------------------------------------------------------
@@ -339,6 +382,19 @@ def _simulated(program: Program, goal: Goal, name: str, solution: Solution) -> t
     return trajectory, float(length / 2 * (values[at].reshape(elements, -1) @ weights).sum())
 
 
+def _excess(program: Program, trajectory: Trajectory) -> dict[str, float]:
+    """Return how far each limited scalar gets beyond its limits, where it does."""
+    found: dict[str, float] = {}
+    for bound, values in [
+        *((bound, trajectory[bound.name]) for bound in program.path),
+        *((bound, trajectory[bound.name][-1:]) for bound in program.end),
+    ]:
+        excess = float(np.max(np.maximum(bound.lower - values, values - bound.upper)))
+        if excess > 0:
+            found[bound.name] = max(excess, found.get(bound.name, 0.0))
+    return found
+
+
 def _optimum(program: Program, goal: Goal, name: str, objective: float, solution: Solution) -> Optimum:
     trajectory, simulated = _simulated(program, goal, name, solution) if solution.success else (None, math.nan)
     starts = {program.system.states[place].name: value for place, value in solution.starts.items()}
@@ -351,6 +407,7 @@ def _optimum(program: Program, goal: Goal, name: str, objective: float, solution
         trajectory=solution.trajectory,
         simulated=trajectory,
         simulated_objective=simulated,
+        simulated_excess={} if trajectory is None else _excess(program, trajectory),
         violation=solution.violation,
         iterations=solution.iterations,
         message=solution.message,

@@ -132,7 +132,7 @@ class Program:
 
     def _build(self, horizon: tuple[float, float], path: Sequence[Bound], end: Sequence[Bound]) -> None:
         system, unknowns = self.system, self.unknowns
-        self.horizon = horizon
+        self.horizon, self.path, self.end = horizon, path, end
         guess = _Guess.of(self)
         self._x_scale, self._z_scale = guess.scales(system)
         fixed = np.array([place not in set(system.start_free) and place not in self.free_starts for place in range(len(system.states))])

@@ -131,6 +131,31 @@ def test_free_parameter_and_free_start() -> None:
     assert dict(optimum.parameters) == pytest.approx({"k": 0.5, "x": 4.0}, rel=1e-6)
 
 
+def test_parameters_and_a_final_time_without_any_control() -> None:
+    """x(1) = x0 exp(-k) is largest for the smallest k; the time to fall from 1 to exp(-1) is 1/k."""
+    model = dynamic(1.0, {"x": 1.0}, {}, lambda m, t: {"x": -m.x[t]})
+    model.del_component("law_x")
+    model.k = Param(initialize=2.0, mutable=True)
+    model.law_x = Constraint(model.t, rule=lambda m, t: m.dx[t] == -m.k * m.x[t])
+    check(optimize(model, maximize=Final("x"), parameters={"k": (0.5, 3.0)}, elements=5), math.exp(-0.5), 1e-6)
+    level = math.exp(-1.0)
+    optimum = optimize(
+        model, minimize=FinalTime(), parameters={"k": [0.5, 3.0]}, horizon=[0.1, 5.0], end=[Bound("x", upper=level)], elements=20
+    )
+    check(optimum, 1 / 3, 1e-6)
+
+
+def test_what_passes_a_limit_between_the_points_is_told() -> None:
+    """x = u t - t^2 on one element is held at its three points; its peak u^2 / 4 lies between them."""
+    model = dynamic(1.0, {"x": 0.0}, {"u": 0.0}, lambda m, t: {"x": m.u[t] - 2 * t})
+    optimum = optimize(model, controls={"u": Control(0, 1)}, maximize=Final("x"), path=[Bound("x", upper=0.1)], elements=1)
+    peak = optimum.controls["u"].values[0] ** 2 / 4
+    assert peak > 0.15
+    assert optimum.simulated_excess["x"] == pytest.approx(peak - 0.1, abs=2e-3)
+    within = optimize(model, controls={"u": Control(0, 1)}, maximize=Final("x"), path=[Bound("x", upper=0.3)], elements=1)
+    assert within.simulated_excess == {}
+
+
 # -- computed values ---------------------------------------------------------------------------------------------------
 
 
@@ -274,7 +299,20 @@ def test_iterations_used_up_are_no_optimum() -> None:
     [
         ({"controls": {"x": Control(0, 1)}}, "computed by the model"),
         ({"controls": {"uu": Control(0, 1)}}, "'uu' cannot be a control"),
-        ({"controls": {}}, "no control"),
+        ({"controls": {}}, "nothing to choose"),
+        ({"controls": ["u"]}, "controls are given as list"),
+        ({"controls": {"u": Control(None, 5)}}, "no pair of numbers"),
+        ({"controls": {"u": Control(0, 5, "1")}}, "begins at '1', which is no number"),
+        ({"minimize": "cost"}, "the goal is given as 'cost'"),
+        ({"path": ["x"]}, "path is given as"),
+        ({"end": "x"}, "end is given as 'x'"),
+        ({"parameters": {"x": 3}}, "no pair of numbers"),
+        ({"parameters": {"x": (1, 2, 3)}}, "no pair of numbers"),
+        ({"horizon": [1, None]}, "no pair of numbers"),
+        ({"horizon": "1"}, "no pair of numbers"),
+        ({"tolerance": 0}, "tolerance of 0 cannot"),
+        ({"tolerance": math.nan}, "tolerance of nan"),
+        ({"most_iterations": -1}, "most_iterations=-1"),
         ({"controls": {"u": Control(1, 0)}}, "above the upper"),
         ({"controls": {"u": Control(math.nan, 1)}}, "not finite"),
         ({"controls": {"u": Control(0, 1, 3.0)}}, "outside its limits"),
