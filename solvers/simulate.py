@@ -356,10 +356,10 @@ class Run:
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
         first = self.done
-        if self.done < len(self.times) and self.times[self.done] == t:
-            self.outputs[self.done] = self.companion.row(self._y(), self._point())
+        if first < len(self.times) and self.times[first] == t:
+            self.outputs[first] = self.companion.row(self._y(), self._point())
             self.done += 1
-        self._fill_inputs(first, self.done)
+            self._fill_inputs(first, self.done)
 
     def _fill_inputs(self, first: int, last: int) -> None:
         elapsed = self.times[first:last, None] - self.reference

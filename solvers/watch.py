@@ -62,6 +62,9 @@ def _along(expression: ca.SX | ca.MX, variables: ca.SX | ca.MX, direction: ca.SX
     return ca.jtimes(expression, variables, direction) if variables.shape[0] else type(expression)(expression.shape[0], 1)
 
 
+_NOTHING = np.zeros(0), np.zeros(0, dtype=bool)
+
+
 class Watch:
     """The guards of one run.
 
@@ -100,9 +103,9 @@ class Watch:
 
     def look(self, *point: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return guards and which events are watched, at (t, x, z, u, p)."""
-        watched = np.ones(len(self.events), dtype=bool)
         if not self.events:
-            return self.offset, watched
+            return _NOTHING
+        watched = np.ones(len(self.events), dtype=bool)
         guards, conditions = self._guards(*point)
         if self._conditional:
             watched[self._conditional] = conditions[self._conditions] > 0
@@ -115,6 +118,8 @@ class Watch:
     def sides(self, guards: np.ndarray, watched: np.ndarray) -> np.ndarray:
         """Return for each event the side of zero that its guard counts to be on: -1, 0 or 1; 0 if it is not watched."""
         sides = np.zeros(len(self.events), dtype=int)
+        if not self.guarded:
+            return sides
         from_zero = guards + self.offset
         sides[self.guarded] = ((from_zero > 0).astype(int) - (from_zero < 0)) * watched[self.guarded]  # 0 for what is no number
         return sides
