@@ -26,11 +26,16 @@ class UnitSpec:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A stream from an outlet to an inlet, both as ``unit.port``; its name in the model and in the report."""
+    """A stream from an outlet to an inlet, or a signal from a variable to an input; its name in the model and in the report."""
 
     name: str
     source: str
     target: str
+
+    @property
+    def resolved(self) -> dict[str, str]:
+        """What a case file says of it."""
+        return {"name": self.name, "from": self.source, "to": self.target}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Case:
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
     materials : components by name, in the order of the file.
-    units, streams, profiles, specifications : in the order of the file.
+    units, streams, signals, profiles, specifications : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
     """
@@ -82,6 +87,7 @@ class Case:
     materials: Mapping[str, Material]
     units: tuple[UnitSpec, ...]
     streams: tuple[StreamSpec, ...]
+    signals: tuple[StreamSpec, ...]
     profiles: tuple[ProfileSpec, ...]
     specifications: tuple[Specification, ...]
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
@@ -111,7 +117,8 @@ class Case:
                 for name, material in self.materials.items()
             },
             "units": {unit.name: _resolved_unit(unit) for unit in self.units},
-            "streams": [{"name": stream.name, "from": stream.source, "to": stream.target} for stream in self.streams],
+            "streams": [stream.resolved for stream in self.streams],
+            "signals": [signal.resolved for signal in self.signals],
             "profiles": [
                 {
                     "variable": spec.variable,
@@ -132,9 +139,11 @@ class Case:
 
 def _resolved_unit(unit: UnitSpec) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": unit.type.name}
-    for parameter in unit.type.contract.parameters:
+    for parameter in unit.type.contract.declared(unit.parameters):
         value, text = unit.parameters[parameter.name], si_text(parameter.unit)
-        if isinstance(value, Mapping):
+        if parameter.names_unit:
+            entry[parameter.name] = value
+        elif isinstance(value, Mapping):
             entry[parameter.name] = {component: _with_unit(number, text) for component, number in value.items()}
         else:
             entry[parameter.name] = _with_unit(value, text)
@@ -155,7 +164,8 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
     document["output"] = {"interval": _text(resolved["output"]["interval"], "s")}
     for section, names in resolved["order"].items():
         document[section] = {name: _plain(resolved[section][name]) for name in names}
-    document["streams"] = [dict(stream) for stream in resolved["streams"]]
+    for section in ("streams", "signals"):
+        document[section] = [dict(stream) for stream in resolved[section]]
     document["profiles"] = [
         {
             "variable": profile["variable"],

@@ -11,7 +11,7 @@ from typing import Any
 from flowsheet import schema
 from flowsheet.positions import KeyPath, Positions, dotted
 from flowsheet.problems import Problem, listed, shown
-from flowsheet.quantities import QuantityError, examples, parse_quantity, si_text, split_quantity
+from flowsheet.quantities import QuantityError, examples, parse_quantity, si_text, signal_kind, split_quantity
 from flowsheet.schema import Key, Kind
 from solvers.errors import Complaint
 from solvers.suggest import did_you_mean
@@ -148,6 +148,8 @@ def _finite(value: float) -> bool:
 
 def read_parameter(check: Checker, parameter: Parameter, value: object, path: KeyPath, components: Sequence[str]) -> Any:
     """Return the value of a unit's parameter in SI, or None with problems noted."""
+    if parameter.names_unit:
+        return _read_unit_name(check, value, path)
     if not parameter.per_component:
         return _read_one(check, parameter, value, path)
     if not isinstance(value, dict):
@@ -163,6 +165,18 @@ def read_parameter(check: Checker, parameter: Parameter, value: object, path: Ke
     for complaint in complaints:
         check.complaint(path, complaint)
     return None if complaints else parameter.by_component(numbers, components)
+
+
+def _read_unit_name(check: Checker, value: object, path: KeyPath) -> str | None:
+    """Return the SI unit of the kind of signal that a written unit measures."""
+    if not isinstance(value, str):
+        check.problem(path, f"expected a unit (got {shown(value)})", 'such as "mg", or "" for a plain number')
+        return None
+    try:
+        return signal_kind(value)
+    except QuantityError as error:
+        check.quantity_problem(path, error)
+        return None
 
 
 def _read_one(check: Checker, parameter: Parameter, value: object, path: KeyPath) -> float | None:

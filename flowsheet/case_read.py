@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, listed, sh
 from flowsheet.quantities import QuantityError, conversion
 from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
+from flowsheet.signals import signal_faults
 from flowsheet.variables import time_variables, variable_unit
 from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError, Complaint, UsageError
@@ -33,6 +34,8 @@ class _Units:
     specs: dict[str, UnitSpec] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blocks: dict[str, Any] = field(default_factory=dict)
+    """Those units, each in a model of its own."""
     built: list[Flowsheet] = field(default_factory=list)
     """Keeps the models of ``variables`` alive: Pyomo's components know their parents by weak references."""
     left_out: tuple[str, ...] = ()
@@ -62,7 +65,9 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     materials = _read_materials(check, top["materials"])
     units = _read_units(check, top["units"], materials)
     streams = _read_streams(check, top["streams"], units)
-    profiles = _read_profiles(check, top["profiles"], units, horizon)
+    signals = _read_signals(check, top["signals"], units, {stream.name for stream in streams})
+    driven = {signal.target: signal.name for signal in signals}
+    profiles = _read_profiles(check, top["profiles"], units, horizon, driven)
     specifications = _read_specifications(check, top["specifications"], units)
     if check.problems:
         raise CaseErrors(_in_order(check.problems))
@@ -80,6 +85,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         materials=materials,
         units=tuple(spec for name, spec in units.specs.items() if name not in units.left_out),
         streams=streams,
+        signals=signals,
         profiles=profiles,
         specifications=specifications,
         warnings=tuple(_in_order(check.warnings)),
@@ -239,11 +245,21 @@ def _read_unit(check: Checker, name: str, table: dict[str, Any], components: lis
         check.problem((*path, "type"), f"unknown unit type (got {shown(kind)})", listed(type_names()), hint)
         return None
     found = unit_type(kind)
-    parameters = {parameter.name: parameter for parameter in found.contract.parameters}
+    contract = found.contract
+    kinds = {
+        p.name: read_parameter(check, p, table[p.name], (*path, p.name), components)
+        for p in contract.parameters
+        if p.names_unit and p.name in table
+    }
+    if None in kinds.values():
+        return None
+    parameters = {parameter.name: parameter for parameter in contract.declared(kinds)}
     unknown_keys(check, {key: value for key, value in table.items() if key != "type"}, path, list(parameters))
     values: dict[str, Any] = {}
     for parameter in parameters.values():
-        if parameter.name in table:
+        if parameter.name in kinds:
+            values[parameter.name] = kinds[parameter.name]
+        elif parameter.name in table:
             values[parameter.name] = read_parameter(check, parameter, table[parameter.name], (*path, parameter.name), components)
         elif parameter.default is None:
             missing(check, path, parameter.name, parameter.doc, _expected(parameter))
@@ -270,6 +286,7 @@ def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[st
         del units.specs[name]
         return
     units.built.append(alone)
+    units.blocks[name] = block
     units.variables[name] = time_variables(block, block.model().time)
 
 
@@ -290,28 +307,48 @@ def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...]
 
 
 def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[StreamSpec, ...]:
-    streams: list[StreamSpec] = []
+    streams = _read_joints(check, tables, "streams", schema.STREAM, units, "S")
+    if not check.problems:
+        _check_connections(check, units, [stream for _, stream in streams])
+    return tuple(stream for _, stream in streams)
+
+
+def _read_signals(check: Checker, tables: object, units: _Units, taken: set[str]) -> tuple[StreamSpec, ...]:
+    signals = _read_joints(check, tables, "signals", schema.SIGNAL, units, "C", taken)
+    if check.problems:
+        return tuple(signal for _, signal in signals)
+    blocks = {name: block for name, block in units.blocks.items() if name not in units.left_out}
+    for fault in signal_faults(blocks, [(signal.source, signal.target) for _, signal in signals]):
+        path: KeyPath = (*signals[fault.stream][0], fault.end) if fault.stream >= 0 else ("units", fault.unit)
+        check.connection(path, fault.message, fault.allowed, fault.hint)
+    return tuple(signal for _, signal in signals)
+
+
+def _read_joints(
+    check: Checker, tables: object, section: str, keys: tuple[Key, ...], units: _Units, letter: str, others: Collection[str] = ()
+) -> list[tuple[KeyPath, StreamSpec]]:
+    """Return what joins two ends, with its path; names are given to those that have none."""
+    joints: list[tuple[KeyPath, StreamSpec]] = []
     places: dict[str, KeyPath] = {}
-    entries = _entries(check, tables, "streams", schema.STREAM, schema.MOST_STREAMS)
-    taken = {*units.specs, *units.broken, *(values["name"] for _, values in entries if values["name"])}
+    entries = _entries(check, tables, section, keys, schema.MOST_STREAMS)
+    taken = {*units.specs, *units.broken, *others, *(values["name"] for _, values in entries if values["name"])}
     for number, (path, values) in enumerate(entries, start=1):
         source, target = values["from"], values["to"]
         if source is None or target is None:
             continue
-        name = values["name"] or stream_name(number, taken)
+        name = values["name"] or stream_name(number, taken, letter)
         taken.add(name)
         complaint = _name_complaint(name)
         if values["name"] and complaint is not None:
             check.complaint((*path, "name"), replace(complaint, got=shown(name)))
-        elif values["name"] and (name in places or name in units.specs or name in units.broken):
+        elif values["name"] and (name in places or name in units.specs or name in units.broken or name in others):
             first = check.positions.value((*places[name], "name")) if check.positions and name in places else None
-            where = f"; first in line {first[0]}, column {first[1]}" if first else "" if name in places else "; a unit bears it"
+            bearer = "a stream" if name in others else "a unit"
+            where = f"; first in line {first[0]}, column {first[1]}" if first else "" if name in places else f"; {bearer} bears it"
             check.problem((*path, "name"), f"the name {name} is given twice{where}", "a name of its own")
         places.setdefault(name, path)
-        streams.append(StreamSpec(name, source, target))
-    if not check.problems:
-        _check_connections(check, units, streams)
-    return tuple(streams)
+        joints.append((path, StreamSpec(name, source, target)))
+    return joints
 
 
 def _check_connections(check: Checker, units: _Units, streams: list[StreamSpec]) -> None:
@@ -355,7 +392,9 @@ def _find_variable(check: Checker, path: KeyPath, variable: str, units: _Units, 
     return None
 
 
-def _read_profiles(check: Checker, tables: object, units: _Units, horizon: float | None) -> tuple[ProfileSpec, ...]:
+def _read_profiles(
+    check: Checker, tables: object, units: _Units, horizon: float | None, driven: Mapping[str, str]
+) -> tuple[ProfileSpec, ...]:
     profiles: list[ProfileSpec] = []
     seen: dict[str, KeyPath] = {}
     for path, values in _entries(check, tables, "profiles", schema.PROFILE, schema.MOST_STREAMS):
@@ -366,13 +405,17 @@ def _read_profiles(check: Checker, tables: object, units: _Units, horizon: float
         if variable in seen:
             check.problem((*path, "variable"), f"{variable} has a profile already", "one profile for each input")
         seen.setdefault(variable, path)
+        if variable in driven:
+            check.problem((*path, "variable"), f"{variable} is driven by the signal {driven[variable]}", "an input that no signal drives")
+            continue
         unit = variable.partition(".")[0]
         inputs = units.specs[unit].type.contract.inputs if unit in units.specs else ()
         allowed = {name: data for name, data in units.variables.get(unit, {}).items() if name.partition(".")[2].partition("[")[0] in inputs}
         data = _find_variable(check, (*path, "variable"), variable, units, allowed)
         if data is None:
             continue
-        parameters = {parameter.name: parameter for parameter in units.specs[unit].type.contract.parameters}
+        spec = units.specs[unit]
+        parameters = {parameter.name: parameter for parameter in spec.type.contract.declared(spec.parameters)}
         text = variable_unit(data)
         parameter = parameters.get(variable.partition(".")[2].partition("[")[0])
         numbers = _read_course(check, values["values"], (*path, "values"), text, parameter)

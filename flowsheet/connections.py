@@ -64,13 +64,13 @@ def disconnected(units: Mapping[str, Ports], streams: Sequence[tuple[str, str]])
     return tuple(name for name, ports in units.items() if (ports.inlets or ports.outlets) and name not in joined)
 
 
-def stream_name(number: int, taken: Container[str]) -> str:
-    """Return the name of a stream to which nobody gave one: its number, or the next one that is free.
+def stream_name(number: int, taken: Container[str], letter: str = "S") -> str:
+    """Return the name of a stream (or signal) to which nobody gave one: its number, or the next one that is free.
 
     >>> stream_name(1, {"S1", "S3"})
     'S2'
     """
-    return next(name for name in (f"S{k}" for k in count(number)) if name not in taken)
+    return next(name for name in (f"{letter}{k}" for k in count(number)) if name not in taken)
 
 
 def _all(units: Mapping[str, Ports], end: str) -> list[str]:

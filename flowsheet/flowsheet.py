@@ -18,6 +18,7 @@ from flowsheet.connections import Ports, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
+from flowsheet.signals import driven, signal_faults, wire
 from solvers.errors import Complaint, StructureError, UsageError
 from units.stream import Material
 
@@ -47,6 +48,7 @@ class Flowsheet:
             raise UsageError("a flowsheet needs at least one material")
         self.materials = dict(materials)
         self.streams: list[tuple[str, str]] = []
+        self.signals: list[tuple[str, str]] = []
         self._ports: dict[str, Ports] = {}
         self._complete = False
         self._model = pyo.ConcreteModel()
@@ -88,31 +90,56 @@ class Flowsheet:
         return self._model.component(name)
 
     def connect(self, source: str, target: str, name: str = "") -> None:
-        """Join an outlet to an inlet.
+        """Join an outlet to an inlet, or let a variable of one unit drive an input of another: a signal.
 
         Parameters
         ----------
-        source, target : the ports, each as ``unit.port``.
-        name : of the stream; ``flowsheet.model.<name>`` is its Arc. Without one it is numbered: ``S1``, ``S2`` ...
+        source, target : of a stream the ports, each as ``unit.port``; of a signal a variable over time, as ``unit.variable`` or
+            ``unit.variable[index]``, and an input, as ``unit.input``.
+        name : of the stream or signal; ``flowsheet.model.<name>`` is its Arc. Without one it is numbered: ``S1``, ``S2`` ... for
+            streams, ``C1``, ``C2`` ... for signals.
 
         Raises
         ------
-        StructureError : a port does not exist, is taken, or the two carry different components.
+        StructureError : a port, variable or input does not exist or is taken, or the two carry different things.
         UsageError : the name cannot be used or is taken, or the model is already complete.
         """
         self._refuse_if_complete()
+        is_signal = self._is_signal(source, target)
+        joined = self.signals if is_signal else self.streams
         if not name:
-            name = stream_name(len(self.streams) + 1, self._model.component_map())
+            name = stream_name(len(joined) + 1, self._model.component_map(), "C" if is_signal else "S")
         complaint = name_complaint(name)
         if complaint or self._model.component(name) is not None:
             raise UsageError(f"stream {name!r}: {complaint or 'there is already something of this name'}", names=[name])
-        faults = [fault for fault in connection_faults(self._ports, [*self.streams, (source, target)]) if fault.stream == len(self.streams)]
+        ends = [*joined, (source, target)]
+        found = signal_faults(self._blocks, ends) if is_signal else connection_faults(self._ports, ends)
+        faults = [fault for fault in found if fault.stream == len(joined)]
         if faults:
             raise ConnectionErrors(Problem(fault.message, f"{source} -> {target}", fault.allowed, fault.hint) for fault in faults)
-        ends = [self._model.find_component(port) for port in (source, target)]
-        self._compare_members(*ends)
-        self._model.add_component(name, Arc(source=ends[0], destination=ends[1], doc=f"{source} -> {target}"))
-        self.streams.append((source, target))
+        if is_signal:
+            wire(self._model, name, source, target)
+        else:
+            ports = [self._model.find_component(port) for port in (source, target)]
+            self._compare_members(*ports)
+            self._model.add_component(name, Arc(source=ports[0], destination=ports[1], doc=f"{source} -> {target}"))
+        joined.append((source, target))
+
+    def _is_signal(self, source: str, target: str) -> bool:
+        """Return whether what is to be joined are no ports: an input at the target, or a variable at the source of no inlet."""
+        (_, outlets), (inlets, _) = (self._ends(end) for end in (source, target))
+        if source.partition(".")[2] in outlets or target.partition(".")[2] in inlets:
+            return False
+        unit, _, own = target.partition(".")
+        return unit in self._ports and (own in driven(self._model.component(unit)) or not inlets)
+
+    def _ends(self, end: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        ports = self._ports.get(end.partition(".")[0])
+        return ((), ()) if ports is None else (ports.inlets, ports.outlets)
+
+    @property
+    def _blocks(self) -> dict[str, Any]:
+        return {name: self._model.component(name) for name in self._ports}
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -125,14 +152,13 @@ class Flowsheet:
 
         Raises
         ------
-        StructureError : a port is left unconnected.
+        StructureError : a port is left unconnected, or an input without the signal that it needs.
         """
         if not self._complete:
-            faults = list(connection_faults(self._ports, self.streams))
+            faults = [*connection_faults(self._ports, self.streams), *signal_faults(self._blocks, self.signals)]
             if faults:
                 raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
-            blocks = [self._model.component(name) for name in self._ports]
-            add_balance(self._model, blocks, self._model.time, list(self.materials))
+            add_balance(self._model, list(self._blocks.values()), self._model.time, list(self.materials))
             self._complete = True
         return self._model
 

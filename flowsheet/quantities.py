@@ -17,6 +17,7 @@ from pyomo.environ import units as pyunits
 
 from solvers.errors import CaseError
 from solvers.suggest import nearest
+from units.signal import KINDS
 
 LONGEST = 100
 """Most characters of a quantity."""
@@ -232,6 +233,23 @@ def _fits(token: re.Match[str], operand: bool, named: bool, depth: int) -> bool:
     if token["mark"] == ")":
         return operand and depth > 1
     return depth <= _DEEPEST_UNIT
+
+
+def signal_kind(written: str) -> str:
+    """Return the SI unit of the signals that a unit can stand for, one of :data:`units.signal.KINDS`.
+
+    >>> signal_kind("mg"), signal_kind("rpm"), signal_kind("%")
+    ('kg', 'rev/s', '')
+
+    Raises
+    ------
+    QuantityError : the unit is unknown, or there are no signals of its kind.
+    """
+    unit = read_unit(written) if written else pyunits.pint_registry.Unit("")
+    for kind in KINDS:
+        if _same(unit, pyunits.pint_registry.parse_units(unit_text(kind))):
+            return kind
+    raise QuantityError(f"no signal is measured in {_quoted(written)}", allowed=", ".join(kind for kind in KINDS if kind))
 
 
 def unit_text(unit: Any) -> str:

@@ -58,7 +58,7 @@ def build_flowsheet(case: Case) -> Flowsheet:
     flowsheet = Flowsheet(case.horizon, case.materials)
     for unit in case.units:
         flowsheet.add(unit.name, unit.type.block, **unit.parameters)
-    for stream in case.streams:
+    for stream in (*case.streams, *case.signals):
         flowsheet.connect(stream.source, stream.target, stream.name)
     return flowsheet
 

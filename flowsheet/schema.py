@@ -96,6 +96,7 @@ TOP = (
     Key("materials", Kind.RAW, "components and their properties", required=True),
     Key("units", Kind.RAW, "unit operations", required=True),
     Key("streams", Kind.RAW, "what is joined to what"),
+    Key("signals", Kind.RAW, "what is measured and what it drives"),
     Key("profiles", Kind.RAW, "inputs that change with time"),
     Key("specifications", Kind.RAW, "limits of quality attributes"),
 )
@@ -118,6 +119,12 @@ STREAM = (
     Key("name", Kind.NAME, "name of the stream"),
     Key("from", Kind.ENDPOINT, "outlet, such as feeder_api.outlet", required=True),
     Key("to", Kind.ENDPOINT, "inlet, such as blender.inlet_1", required=True),
+)
+
+SIGNAL = (
+    Key("name", Kind.NAME, "name of the signal"),
+    Key("from", Kind.VARIABLE, "a variable over time, such as press.tablet_mass", required=True),
+    Key("to", Kind.ENDPOINT, "an input, such as weight_control.measured", required=True),
 )
 
 PROFILE = (

@@ -157,7 +157,7 @@ def _described(p: Parameter) -> dict[str, Any]:
 def _default(p: Parameter) -> str:
     if p.default is None:
         return "required"
-    return f"{p.default:.6g} {si_text(p.unit)}".rstrip()
+    return f"{p.default:.6g} {si_text(p.unit)}".rstrip() if not p.names_unit else f'"{p.default}"'
 
 
 def _range(p: Parameter) -> str:

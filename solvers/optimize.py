@@ -188,11 +188,7 @@ def optimize(
     >>> round(optimum.objective, 3)  # tanh(1)
     0.762
     """
-    if (minimize is None) == (maximize is None):
-        raise UsageError("an optimization takes either minimize= or maximize=", hint="e.g. maximize=Final('product')")
-    goal = minimize if minimize is not None else maximize
-    if not isinstance(goal, Goal):
-        raise UsageError(f"the goal is given as {goal!r}", hint="Final('product'), Integrated('cost') or FinalTime()")
+    goal = _one_goal(minimize, maximize)
     _check_search(tolerance, most_iterations)
     system = current_system(model)
     chosen = _named_controls(system, _checked_mapping("controls", controls))
@@ -241,6 +237,15 @@ def _solved(program: Program, goal: Goal, sign: float, tolerance: float, most_it
 
 
 # -- what was asked for ------------------------------------------------------------------------------------------------
+
+
+def _one_goal(minimize: Goal | None, maximize: Goal | None) -> Goal:
+    if (minimize is None) == (maximize is None):
+        raise UsageError("an optimization takes either minimize= or maximize=", hint="e.g. maximize=Final('product')")
+    goal = minimize if minimize is not None else maximize
+    if not isinstance(goal, Goal):
+        raise UsageError(f"the goal is given as {goal!r}", hint="Final('product'), Integrated('cost') or FinalTime()")
+    return goal
 
 
 def _one_name(system: DaeSystem, key: Any) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from pyomo.environ import Param, RangeSet, Var
 from pyomo.environ import units as pyunits
 
 from solvers.errors import CaseError, Complaint
+from units.signal import KINDS, relative_unit
 
 REV_PER_S = pyunits.revolution / pyunits.s
 """Unit of rotational speeds."""
@@ -41,14 +42,17 @@ class Parameter:
     Parameters
     ----------
     name : the attribute under which the unit's block holds it.
-    unit : SI unit as a Pyomo unit expression (``u.kg / u.s``, ``u.dimensionless``).
+    unit : SI unit as a Pyomo unit expression (``u.kg / u.s``, ``u.dimensionless``), or a text in terms of parameters that name
+        units (``"output_unit/measured_unit"``), which :meth:`UnitBlock.declared` resolves.
     doc : one line.
-    default : value in SI; None if it has to be given.
+    default : value in SI; None if it has to be given; the text of a unit where ``names_unit``.
     lower, upper : bounds in SI; the bound itself is allowed unless ``open_lower`` / ``open_upper``.
     per_component : one number per component, given as a mapping.
     fractions : the numbers per component are mass fractions: components not named have none, and the sum is one.
     integer : a whole number that is fixed when the unit is built (most shape its structure).
+    structural : fixed when the unit is built, though no whole number.
     input : the constant value of the time-indexed Var of this name, which a profile may replace.
+    names_unit : not a number but the SI unit of a signal, as text (:data:`units.signal.KINDS`).
     source : where the default or range comes from; "recalled" if nobody has checked.
 
     >>> print(Parameter("tanks", pyunits.dimensionless, "number of tanks", lower=1, integer=True).complaint(2.5))
@@ -58,7 +62,7 @@ class Parameter:
     name: str
     unit: Any
     doc: str
-    default: float | None = None
+    default: Any = None
     lower: float = -math.inf
     upper: float = math.inf
     open_lower: bool = False
@@ -66,7 +70,9 @@ class Parameter:
     per_component: bool = False
     fractions: bool = False
     integer: bool = False
+    structural: bool = False
     input: bool = False
+    names_unit: bool = False
     source: str = ""
 
     @classmethod
@@ -79,7 +85,10 @@ class Parameter:
         return given.get(self.name, self.default)
 
     def complaint(self, value: Any) -> Complaint | None:
-        """Return what is wrong with one number given in SI for this parameter."""
+        """Return what is wrong with one number given in SI for this parameter, or with the unit that it names."""
+        if self.names_unit:
+            known = isinstance(value, str) and value in KINDS
+            return None if known else Complaint("no unit of a signal", repr(value), self.allowed())
         if isinstance(value, bool) or not isinstance(value, Real):
             return Complaint("expected a number", repr(value))
         if not math.isfinite(value):
@@ -95,6 +104,8 @@ class Parameter:
 
     def allowed(self) -> str:
         """Return the allowed range in SI as text, such as ``(0, inf) kg``."""
+        if self.names_unit:
+            return ", ".join(kind or '"" for a plain number' for kind in KINDS)
         left = "(" if self.open_lower or self.lower == -math.inf else "["
         right = ")" if self.open_upper or self.upper == math.inf else "]"
         unit = "" if self.unit is pyunits.dimensionless else f" {self.unit}"
@@ -141,12 +152,25 @@ class UnitBlock(BlockData):
     inputs: ClassVar[tuple[str, ...]] = ()
     """Names of the time-indexed Vars that the unit fixes to a constant and a case may give a profile: the parameters that say so."""
 
+    required_signals: ClassVar[tuple[str, ...]] = ()
+    """Names of the time-indexed Vars that a signal has to drive: the unit leaves them free."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.inputs = tuple(parameter.name for parameter in cls.parameters if parameter.input)
 
     bands: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     """Lasting happenings that plots mark: what each is called, and the names of the Events that begin and end it."""
+
+    @classmethod
+    def declared(cls, given: Mapping[str, Any]) -> tuple[Parameter, ...]:
+        """Return the parameters with the units of the signals that are given; where one is not given, or unknown, of its default."""
+        kinds = {}
+        for parameter in cls.parameters:
+            if parameter.names_unit:
+                chosen = parameter.chosen(given)
+                kinds[parameter.name] = chosen if isinstance(chosen, str) and chosen in KINDS else parameter.default or ""
+        return tuple(replace(p, unit=relative_unit(p.unit, kinds)) if isinstance(p.unit, str) else p for p in cls.parameters)
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -163,31 +187,32 @@ class UnitBlock(BlockData):
         complaint = Complaint(message, hint=hint, key=(parameter,))
         return CaseError(str(complaint.within(self.name)), names=[self.name], hint=hint, complaints=[complaint])
 
-    def add_parameters(self, time: Any, components: Sequence[str], given: Mapping[str, Any]) -> dict[str, int]:
+    def add_parameters(self, time: Any, components: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
         """Add what the parameters declare: mutable Params, and fixed Vars over time for the inputs.
 
         Returns
         -------
-        The whole numbers by name; they are fixed when the unit is built.
+        What is fixed when the unit is built, by name: whole numbers, structural numbers, and units of signals as text.
 
         Raises
         ------
         CaseError : a parameter is unknown, missing or out of its range; all of them are named.
         """
-        known = {parameter.name for parameter in self.parameters}
+        declared = self.declared(given)
+        known = {parameter.name for parameter in declared}
         allowed = ", ".join(sorted(known))
         complaints = [Complaint("unknown parameter", allowed=allowed, key=(name,)) for name in given if name not in known]
-        for parameter in self.parameters:
+        for parameter in declared:
             wrong = parameter.complaints(parameter.chosen(given), components)
             complaints += [complaint.within(parameter.name) for complaint in wrong]
         if complaints:
             raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], complaints=complaints)
 
-        whole: dict[str, int] = {}
-        for parameter in self.parameters:
+        built_in: dict[str, Any] = {}
+        for parameter in declared:
             value = parameter.chosen(given)
-            if parameter.integer:
-                whole[parameter.name] = int(value)
+            if parameter.names_unit or parameter.integer or parameter.structural:
+                built_in[parameter.name] = int(value) if parameter.integer else value
                 continue
             index = (list(components),) if parameter.per_component else ()
             start: dict[Any, float] = parameter.by_component(value, components) if parameter.per_component else {None: float(value)}
@@ -202,4 +227,4 @@ class UnitBlock(BlockData):
                 self.add_component(
                     parameter.name, Param(*index, initialize=start, mutable=True, within=domain, units=parameter.unit, doc=parameter.doc)
                 )
-        return whole
+        return built_in

@@ -6,15 +6,19 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.dae import ContinuousSet
+from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.network import Arc
 
+from flowsheet.flowsheet import Flowsheet
 from solvers import simulate
-from solvers.declare import Profile
+from solvers.declare import Interpolation, Profile
 from units import laws
 from units.blender import ContinuousBlender
 from units.feeder import LossInWeightFeeder
+from units.pid import PID
 from units.press import TabletPress
+from units.ratio import Ratio
+from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
 from units.stream import Material
@@ -29,7 +33,10 @@ MATERIALS = {
     "lubricant": Material("lubricant", true_density=1090.0, bulk_density=150.0),
 }
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
-PAGES = {"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress}
+PAGES = {
+    **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
+    **{"pid": PID, "sensor": Sensor, "ratio": Ratio},
+}
 START, END = "<!-- parameters: written by refresh.py -->", "<!-- end of parameters -->"
 
 
@@ -42,8 +49,10 @@ def table(parameters: tuple[Parameter, ...]) -> str:
         unit = str(parameter.unit).replace("turn", "rev").replace("dimensionless", "-").replace("**", "^")
         kind = [word for flag, word in ((parameter.input, "input"), (parameter.per_component, "by component")) if flag]
         meaning = parameter.doc + (f" ({', '.join(kind)})" if kind else "")
-        default = "has to be given" if parameter.default is None else f"{parameter.default:.6g}"
+        given = f'"{parameter.default}"' if parameter.names_unit else parameter.default
+        default = "has to be given" if given is None else given if isinstance(given, str) else f"{given:.6g}"
         allowed = parameter.allowed().split("]")[0].split(")")[0] + (")" if parameter.open_upper or math.isinf(parameter.upper) else "]")
+        allowed = "kind of signal" if parameter.names_unit else allowed
         rows.append(f"| `{parameter.name}` | {unit} | {default} | {allowed} | {meaning} | {parameter.source} |")
     return "\n".join(rows)
 
@@ -203,9 +212,102 @@ def draw_source_and_sink() -> None:
     save(figure, "source_and_sink.png")
 
 
+def draw_pid() -> None:
+    """Draw a loop around a first-order plant: a set point step, a load, manual mode, and an output at its limit."""
+    horizon, lag = 300.0, 10.0
+    model = pyo.ConcreteModel()
+    model.time = ContinuousSet(bounds=(0, horizon))
+    model.y, model.disturbance = pyo.Var(model.time, initialize=0.0), pyo.Var(model.time, initialize=0.0)
+    model.disturbance.fix(0.0)
+    model.y_rate = DerivativeVar(model.y, wrt=model.time)
+    model.y[0].fix(0.0)
+    limits = {"lower": 0.0, "upper": 2.5, "initial_output": 0.0, "manual_output": 0.0}
+    model.unit = PID(time=model.time, materials={}, setpoint=0.0, gain=2.0, integral_time=8.0, derivative_time=1.0, **limits)
+    model.wire = pyo.Constraint(model.time, rule=lambda m, t: m.unit.measured[t] == m.y[t])
+    model.plant = pyo.Constraint(model.time, rule=lambda m, t: lag * m.y_rate[t] == m.unit.output[t] - m.disturbance[t] - m.y[t])
+    time = np.linspace(0.0, horizon, 1501)
+    inputs = {
+        "unit.setpoint": Profile((0.0, 10.0, 150.0, 200.0), (0.0, 1.0, 3.0, 1.5)),
+        "disturbance": Profile((0.0, 60.0), (0.0, 0.3)),
+        "unit.automatic": Profile((0.0, 100.0, 130.0), (1.0, 0.0, 1.0)),
+    }
+    trajectory = simulate(model, time, inputs=inputs)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 4.6), sharex=True, layout="constrained")
+    top.plot(time, trajectory["y"], color=COLORS[0], label="measured")
+    top.plot(time, trajectory["unit.setpoint"], color="0.4", lw=1, ls=":", label="set point")
+    bottom.plot(time, trajectory["unit.output"], color=COLORS[1], label="output")
+    bottom.axhline(2.5, color="0.6", lw=1, ls="--", label="upper limit")
+    for axes in (top, bottom):
+        axes.axvspan(100, 130, color="0.9", label="manual")
+        axes.legend(frameon=False, loc="upper left", ncols=3)
+    top.set(ylabel="measured (-)", ylim=(-0.2, 3.8), title="Set point at 10 s, load at 60 s, out of reach from 150 to 200 s: no windup")
+    bottom.set(ylabel="output (-)", ylim=(-0.2, 3.6), xlabel="time (s)", xlim=(0, horizon))
+    save(figure, "pid.png")
+
+
+def measuring(unit: type, horizon: float, **parameters: object) -> pyo.ConcreteModel:
+    """Return a model of one unit that measures the input ``model.value``."""
+    model = pyo.ConcreteModel()
+    model.time = ContinuousSet(bounds=(0, horizon))
+    model.value = pyo.Var(model.time, initialize=0.0)
+    model.value.fix(0.0)
+    model.unit = unit(time=model.time, materials={}, **parameters)
+    model.wire = pyo.Constraint(model.time, rule=lambda m, t: m.unit.measured[t] == m.value[t])
+    return model
+
+
+def draw_sensor() -> None:
+    """Draw a ramp and a step as a continuous and as a sampled sensor see them."""
+    horizon = 60.0
+    time = np.linspace(0.0, horizon, 1201)
+    truth = Profile((0.0, 10.0, 20.0, 20.001, 40.0, 40.001), (0.0, 0.0, 3.0, 3.0, 3.0, 1.0), Interpolation.LINEAR)
+    continuous = measuring(Sensor, horizon, response_time=1.0, dead_time=4.0, dead_time_cells=20, noise=0.05, bandwidth=0.5)
+    sampled = measuring(Sensor, horizon, response_time=1.0, sampling_period=2.0, quantum=0.2)
+    figure, axes = plt.subplots(figsize=(10, 3.6), layout="constrained")
+    for model, label, color in ((continuous, "dead time 4 s and noise", COLORS[1]), (sampled, "every 2 s in steps of 0.2", COLORS[2])):
+        inputs = {"value": truth} | ({"unit.dropout": Profile((0.0, 50.0, 55.0), (0.0, 1.0, 0.0))} if model is continuous else {})
+        axes.plot(time, simulate(model, time, inputs=inputs)["unit.reading"], color=color, lw=1.2, label=label)
+    axes.plot(truth.times, truth.values, color="0.4", lw=1, ls=":", label="true value")
+    axes.axvspan(50, 55, color="0.9", label="dropout of the first")
+    axes.set(xlabel="time (s)", ylabel="reading (-)", xlim=(0, horizon), title="A ramp and a step as a sensor sees them")
+    axes.legend(frameon=False, loc="upper right")
+    save(figure, "sensor.png")
+
+
+def draw_ratio() -> None:
+    """Draw a drug feeder that follows the flow of a filler in a ratio."""
+    sheet = Flowsheet(600.0, MATERIALS)
+    sheet.add("filler", Source, flow={"excipient": 18.0 / HOUR, "api": 0.0, "lubricant": 0.0})
+    sheet.add("drug", LossInWeightFeeder, composition={"api": 1.0}, setpoint=2.0 / HOUR, initial_mass=3.0, refill_rate=0.0)
+    sheet.add("scale", Sensor, measured_unit="kg/s", response_time=5.0)
+    sheet.add("ratio", Ratio, measured_unit="kg/s", output_unit="kg/s", ratio=1 / 9)
+    sheet.add("bin_1", Sink)
+    sheet.add("bin_2", Sink)
+    for ends in (
+        ("filler.outlet", "bin_1.inlet"),
+        ("drug.outlet", "bin_2.inlet"),
+        ("filler.outlet_total", "scale.measured"),
+        ("scale.reading", "ratio.measured"),
+        ("ratio.output", "drug.setpoint"),
+    ):
+        sheet.connect(*ends)
+    time = np.linspace(0.0, 600.0, 1201)
+    course = Profile((0.0, 120.0, 360.0), (18.0 / HOUR, 24.0 / HOUR, 18.0 / HOUR))
+    trajectory = simulate(sheet.model, time, inputs={"filler.flow[excipient]": course})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    left.plot(time / 60, trajectory["filler.outlet_total"] * HOUR, color=COLORS[0], label="filler")
+    left.plot(time / 60, 9 * trajectory["drug.outlet_total"] * HOUR, color=COLORS[1], label="drug, times 9")
+    left.set(xlabel="time (min)", ylabel="mass flow (kg/h)", xlim=(0, 10), title="A drug feeder in ratio to a filler")
+    share = trajectory["drug.outlet_total"] / (trajectory["drug.outlet_total"] + trajectory["filler.outlet_total"])
+    right.plot(time / 60, 100 * share, color=COLORS[2])
+    right.set(xlabel="time (min)", ylabel="drug in both (%)", xlim=(0, 10), title="What the lag of scale and screw leave")
+    left.legend(frameon=False)
+    save(figure, "ratio.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
-    for draw in (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction):
+    for draw in (draw_pid, draw_sensor, draw_ratio, draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction):
         draw()
     for name, unit in PAGES.items():
         page = HERE / f"{name}.md"

@@ -1,9 +1,9 @@
-"""The flowsheet drawing: units as boxes with a pictogram, streams as arrows with their flow, as inline SVG."""
+"""The flowsheet drawing: units as boxes with a pictogram, streams as arrows with their flow, signals as dashed lines, as inline SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from flowsheet.report.icons import icon
@@ -13,6 +13,7 @@ from flowsheet.report.markup import text
 BOX_HEIGHT, ICON = 66, 54
 ROW, PASSING, MARGIN, LANE, RECYCLE = 128, 34, 22, 12, 34
 NARROWEST, WIDEST = 132, 236
+STREAM_COLOR, SIGNAL_COLOR = "#33475B", "#9A5B00"
 LONGEST = 26
 """Most characters of a name that are drawn; the rest shows when pointed at."""
 
@@ -52,24 +53,100 @@ class Plan:
     height: float
 
 
-def flowsheet_svg(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream]) -> str:
-    """Return the drawing of a flowsheet as an SVG element; all texts are escaped."""
-    plan = _plan(units, streams)
+@dataclass(frozen=True, slots=True)
+class DrawnSignal:
+    """A signal as drawn: its name and its ends, as ``unit.variable`` and ``unit.input``."""
+
+    name: str
+    source: str
+    target: str
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The units that it joins."""
+        return self.source.partition(".")[0], self.target.partition(".")[0]
+
+
+def flowsheet_svg(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream], signals: Sequence[DrawnSignal] = ()) -> str:
+    """Return the drawing of a flowsheet as an SVG element; all texts are escaped.
+
+    Units that only signals join, sensors and controllers, stand below the others.
+    """
+    joined = {unit for stream in streams for unit in (stream.source, stream.target)}
+    signaling = {unit for signal in signals for unit in signal.ends}
+    below = [unit for unit in units if unit.name in signaling - joined]
+    above = [unit for unit in units if unit not in below]
+    plan = _plan(above, streams, _box_width(units))
     with_outlet = {stream.source for stream in streams}
     parts = [_stream_svg(k, plan) for k in range(len(streams))]
-    parts += [_unit_svg(unit, plan, unit.name in with_outlet) for unit in units]
+    parts += [_unit_svg(unit, plan, unit.name in with_outlet) for unit in above]
+    width, height = plan.width, plan.height
+    if signals:
+        control, width, height = _control_svg(plan, below, signals)
+        parts += control
+    counted = f"{len(units)} units, {len(streams)} streams" + (f" and {len(signals)} signals" if signals else "")
+    tips = "".join(
+        f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path d="M0 0L10 5L0 10z" fill="{color}"/></marker>'
+        for name, color in (("tip", STREAM_COLOR), ("signal-tip", SIGNAL_COLOR))
+    )
     return (
-        f'<svg class="flowsheet" viewBox="0 0 {plan.width:g} {plan.height:g}" width="{plan.width:g}" height="{plan.height:g}" role="img" '
-        f'aria-label="Flowsheet of {len(units)} units and {len(streams)} streams">'
-        '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L10 5L0 10z" fill="#33475B"/></marker></defs>' + "".join(parts) + "</svg>"
+        f'<svg class="flowsheet" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
+        f'aria-label="Flowsheet of {counted}"><defs>{tips}</defs>' + "".join(parts) + "</svg>"
     )
 
 
-def _plan(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream]) -> Plan:
-    layout = arrange([unit.name for unit in units], [(stream.source, stream.target) for stream in streams])
+def _control_svg(plan: Plan, below: Sequence[DrawnUnit], signals: Sequence[DrawnSignal]) -> tuple[list[str], float, float]:
+    """Return sensors, controllers and all signals below the drawing of the process, and the size of the whole."""
+    top = plan.height + LANE * (len(signals) + 1)
+    left = {name: plan.left[column] for name, column in plan.rank.items() if isinstance(name, str)}
+    wanted = {unit.name: _mean([left[end] for s in signals if unit.name in s.ends for end in s.ends if end in left]) for unit in below}
+    x, placed = float(MARGIN), dict(left)
+    for unit in sorted(below, key=lambda unit: wanted[unit.name]):
+        x = max(x, wanted[unit.name])
+        placed[unit.name] = x
+        x += plan.box + 30
+    lowered: dict[object, float] = {unit.name: top + BOX_HEIGHT / 2 for unit in below}
+    whole = replace(
+        plan,
+        rank={**plan.rank, **{unit.name: len(plan.left) + k for k, unit in enumerate(below)}},
+        left=[*plan.left, *(placed[unit.name] for unit in below)],
+        middle={**plan.middle, **lowered},
+    )
+    parts = [_unit_svg(unit, whole, has_outlet=True) for unit in below]
+    ends = [(k, side) for k in range(len(signals)) for side in (0, 1)]
+    for k, signal in enumerate(signals):
+        points = []
+        for side, name in enumerate(signal.ends):
+            here = [end for end in ends if signals[end[0]].ends[end[1]] == name]
+            share = (here.index((k, side)) + 1) / (len(here) + 1)
+            edge = -BOX_HEIGHT / 2 if name in lowered else BOX_HEIGHT / 2
+            points.append((placed[name] + plan.box * (0.3 + 0.65 * share), whole.middle[name] + edge))
+        parts.append(_signal_svg(signal, points, plan.height + LANE * (k + 0.5)))
+    width = max([plan.width, *(placed[unit.name] + plan.box + MARGIN for unit in below)])
+    return parts, width, top + (BOX_HEIGHT if below else 0) + MARGIN
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers) if numbers else MARGIN
+
+
+def _signal_svg(signal: DrawnSignal, points: Sequence[tuple[float, float]], lane: float) -> str:
+    (x0, y0), (x1, y1) = points
+    return (
+        f"<g><title>{text(signal.name)}: {text(signal.source)} to {text(signal.target)}</title>"
+        f'<path d="M{x0:g} {y0:g}V{lane:g}H{x1:g}V{y1:g}" fill="none" stroke="{SIGNAL_COLOR}" stroke-width="1.4" '
+        f'stroke-dasharray="5 3" marker-end="url(#signal-tip)"/></g>'
+    )
+
+
+def _box_width(units: Sequence[DrawnUnit]) -> float:
     texts = [(7.9 * min(len(unit.name), LONGEST), 5.9 * min(len(unit.type), LONGEST)) for unit in units]
-    box = min(max([NARROWEST, *(ICON + 10 + max(pair) for pair in texts)]), WIDEST)
+    return min(max([NARROWEST, *(ICON + 10 + max(pair) for pair in texts)]), WIDEST)
+
+
+def _plan(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream], box: float) -> Plan:
+    layout = arrange([unit.name for unit in units], [(stream.source, stream.target) for stream in streams])
     label = max([70.0, *(26 + 7.2 * (len(stream.flow) + len(stream.name)) for stream in streams)])
     gaps = [label + 14 + LANE * (1 + _passing(layout, k)) for k in range(len(layout.columns))]
     left = [MARGIN + sum(gaps[:k]) + k * box for k in range(len(layout.columns))]
@@ -149,7 +226,7 @@ def _bend(x: float, start: float, end: float) -> str:
 
 
 def _arrow(path: str) -> str:
-    return f'<path d="{path}" fill="none" stroke="#33475B" stroke-width="1.8" marker-end="url(#tip)"/>'
+    return f'<path d="{path}" fill="none" stroke="{STREAM_COLOR}" stroke-width="1.8" marker-end="url(#tip)"/>'
 
 
 def _tag(stream: DrawnStream, x: float, y: float) -> str:

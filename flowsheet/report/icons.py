@@ -13,6 +13,9 @@ _ICONS = {
     '<path d="M13 25H23V34H13z"/><rect x="14" y="15" width="8" height="6" rx="3"/>',
     "source": '<circle cx="18" cy="18" r="14"/><path d="M10 18H25M19 11L26 18L19 25"/>',
     "sink": '<path d="M4 10V32H32V10"/><path d="M18 3V22M11 16L18 23L25 16"/>',
+    "pid": '<circle cx="18" cy="18" r="15"/><path d="M8 24H14C16 24 16 11 19 11S22 18 24 18H29"/>',
+    "sensor": '<circle cx="18" cy="20" r="13"/><path d="M18 20L25 13M9 20H11M18 9V11M25 20H27"/>',
+    "ratio": '<circle cx="18" cy="18" r="15"/><path d="M10 26L26 10M12 11V17M9 14H15M21 24H27"/>',
 }
 
 _ANY = '<rect x="5" y="5" width="26" height="26" rx="4"/><path d="M5 14H31M14 14V31"/>'

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from flowsheet.display import DisplayUnit, format_duration, format_number
-from flowsheet.report.drawing import DrawnStream, DrawnUnit, flowsheet_svg
+from flowsheet.report.drawing import DrawnSignal, DrawnStream, DrawnUnit, flowsheet_svg
 from flowsheet.report.markup import Cell, Verdict, card, image, judged, note, number, pairs, row, table, text
 from flowsheet.report.plots import DASHES, LINES, Band, Line, attribute_figure, course_figure
 from flowsheet.report.resolved import readable
@@ -102,11 +102,12 @@ def drawing(view: View) -> str:
         DrawnUnit(u.unit, u.type, _passed(view, u.unit, "unit_supplied", "in"), _passed(view, u.unit, "unit_withdrawn", "out"))
         for u in results.units
     ]
+    signals = [DrawnSignal(str(s["name"]), str(s["from"]), str(s["to"])) for s in results.case.get("signals", ())]
     when = (
         f"Flows are those at {view.at(view.axis.reached)}, the {'end' if view.complete else 'STOP'} of the run; "
         "in and out are amounts over the whole run."
     )
-    return f'<p class="lead">{text(when)}</p><div class="wide">{flowsheet_svg(units, streams)}</div>'
+    return f'<p class="lead">{text(when)}</p><div class="wide">{flowsheet_svg(units, streams, signals)}</div>'
 
 
 def _passed(view: View, unit: str, quadrature: str, word: str) -> str:

@@ -72,6 +72,8 @@ def rig() -> Callable[..., Rig]:
             model.add_component(f"sink_{number + 1}", sink)
             model.add_component(f"product_{number + 1}", Arc(source=model.unit.component(name), destination=sink.inlet))
             units.append(sink)
+        for name in model.unit.required_signals:  # a signal that does not change
+            model.unit.component(name).fix(2.5e-4)
         add_balance(model, units, model.time, list(materials))
         return Rig(model, tuple(materials))
 

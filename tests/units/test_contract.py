@@ -14,13 +14,20 @@ from solvers import lower
 from solvers.errors import CaseError, Complaint
 from units.blender import ContinuousBlender
 from units.feeder import LossInWeightFeeder
+from units.pid import PID
 from units.press import TabletPress
+from units.ratio import Ratio
+from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
 from units.unit import Parameter
 
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 FEEDER = {"composition": {"api": 1.0}, "setpoint": 2.0 / 3600}
+LOOP = {
+    **{"measured_unit": "kg", "output_unit": "m", "setpoint": 2.5e-4, "gain": 20.0, "integral_time": 20.0},
+    **{"lower": 0.005, "upper": 0.015, "initial_output": 0.01},
+}
 
 CASES = [
     pytest.param(Source, {"flow": 1e-3}, id="source"),
@@ -31,7 +38,15 @@ CASES = [
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 1, "delay_cells": 0}, id="one tank"),
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "inlets": 3, "flow_exponent": 0.4}, id="three inlets"),
     pytest.param(TabletPress, {"initial_composition": BLEND}, id="press"),
+    pytest.param(PID, LOOP, id="pid"),
+    pytest.param(PID, LOOP | {"automatic": 0.0, "derivative_time": 2.0}, id="pid in manual mode"),
+    pytest.param(Sensor, {"measured_unit": "kg"}, id="sensor"),
+    pytest.param(Sensor, {"dead_time": 5.0, "dead_time_cells": 4, "sampling_period": 2.0, "quantum": 0.1}, id="sampled sensor"),
+    pytest.param(Ratio, {"measured_unit": "kg/s", "output_unit": "kg/s", "ratio": 0.1}, id="ratio"),
 ]
+
+
+_MODES = ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end", "engaged", "live")
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES)
@@ -83,8 +98,9 @@ def test_pyomo_itself_can_discretize_the_unit(rig, unit, given):
     """Arcs expanded and time discretized by Pyomo: as many equations as unknowns, and each finds its own."""
     model = rig(unit, **given).model
     unit_block = model.unit
-    modes = [name for name in ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end") if unit_block.component(name)]
-    held = [unit_block.component(name) for name in (*unit._ComponentDataClass.inputs, *modes)]
+    modes = [name for name in _MODES if unit_block.component(name)]
+    contract = unit._ComponentDataClass
+    held = [unit_block.component(name) for name in (*contract.inputs, *contract.required_signals, *modes)]
     held += [source.flow for source in model.block_data_objects() if source.component("flow") is not None]
     pyo.TransformationFactory("network.expand_arcs").apply_to(model)
     pyo.TransformationFactory("dae.collocation").apply_to(model, wrt=model.time, nfe=2, ncp=3, scheme="LAGRANGE-RADAU")
