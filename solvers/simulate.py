@@ -19,7 +19,7 @@ from solvers.companion import Cause, Companion, Occasion
 from solvers.compiled import CodeOfSegment, Compilation
 from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
-from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
+from solvers.integrator import Method, Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
 from solvers.schedule import Schedule, make_schedule
 from solvers.start import Values, read_values
@@ -35,6 +35,7 @@ FINEST = 2e-12
 """Local tolerances below this are not asked for: rounding in the equations would be taken for errors."""
 LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
+RADAU_SHARE = 1.0
 
 
 class SimulationError(NumericsError):
@@ -60,6 +61,7 @@ def simulate(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     compilation: Compilation = Compilation.AUTO,
+    method: Method = Method.AUTO,
 ) -> Trajectory:
     """Simulate a Pyomo DAE model or a lowered system from the first point of its time set.
 
@@ -72,6 +74,7 @@ def simulate(
     rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
     compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
+    method : how segments are integrated (:class:`solvers.integrator.Method`); AUTO is BDF.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def simulate(
     StructureError : see :func:`solvers.lower`.
     SimulationError : the run failed; its ``trajectory`` holds what was computed, marked incomplete.
     """
-    return prepared_run(model, t_eval, inputs, rtol, atol, compilation).trajectory()
+    return prepared_run(model, t_eval, inputs, rtol, atol, compilation, method).trajectory()
 
 
 def prepared_run(
@@ -93,6 +96,7 @@ def prepared_run(
     rtol: float,
     atol: float,
     compilation: Compilation = Compilation.AUTO,
+    method: Method = Method.AUTO,
 ) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
@@ -100,7 +104,7 @@ def prepared_run(
     check_tolerances(rtol, atol)
     schedule = make_schedule(system, inputs)
     values = given_values(read_values(system, [*schedule.profiles, *schedule.inputs]), schedule)
-    return Run(system, times, schedule, values, rtol, atol, compilation)
+    return Run(system, times, schedule, values, rtol, atol, compilation, method)
 
 
 def given_values(values: Values, schedule: Schedule) -> Values:
@@ -136,7 +140,7 @@ def checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
     return times
 
 
-def local_share(rtol: float) -> float:
+def local_share(rtol: float, method: Method = Method.BDF) -> float:
     """Return the share of the tolerances to which local errors are held, so that the global error stays near the tolerances.
 
     Local errors of a method of order 5 that are held to a tolerance per step add up to a global error like tolerance^(5/6): the share
@@ -146,6 +150,8 @@ def local_share(rtol: float) -> float:
     >>> [f"{local_share(rtol):.3g}" for rtol in (1e-2, 1e-4, 1e-9)]
     ['0.03', '0.03', '0.003']
     """
+    if method is Method.RADAU:
+        return RADAU_SHARE
     share = LOCAL_SHARE * min(1.0, rtol / LOOSE) ** 0.2
     return max(share, min(LOCAL_SHARE, FINEST / rtol))
 
@@ -182,6 +188,7 @@ class Run:
     rtol: float
     atol: float
     compilation: Compilation = Compilation.AUTO
+    method: Method = Method.AUTO
     companion: Companion = field(default_factory=Companion)
     kept: Kept | None = None
     records: list[EventRecord] = field(default_factory=list)
@@ -344,13 +351,19 @@ class Run:
             self.driver = self.kept.drivers[id(self.functions)]
             self.driver.reset()
         if self.driver is None:
-            share = local_share(self.rtol)
+            method = self._chosen_method()
+            share = local_share(self.rtol, method)
             nominal = self.system.nominals if len(self.x) else np.ones(1)
             atol = self.atol * np.concatenate([nominal, self.system.algebraic_nominals])
-            self.driver = self.companion.integrator(self.functions, self.t, self._y(), share * self.rtol, share * atol)
+            self.driver = self.companion.integrator(self.functions, self.t, self._y(), share * self.rtol, share * atol, method)
             if self.kept is not None:
                 self.kept.drivers[id(self.functions)] = self.driver
         return self.driver
+
+    def _chosen_method(self) -> Method:
+        """Return the method asked for where it can be had, else BDF."""
+        can_be_had = self.method in self.companion.methods and self.functions.layout.implicit is None
+        return self.method if can_be_had else Method.BDF
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
