@@ -24,7 +24,7 @@ static const double COURSE[RADAU_STAGES][RADAU_STAGES] = {
 enum { MOST_ITERATIONS = 7 };
 enum { MOST_FAILURES = 60 }; /* of one step: halved so often it is lost in rounding */
 /* Iterations end where what they leave is this share of the tolerance. */
-static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
+static const double NEWTON_SHARE = 0.003, MOST_NEWTON_SHARE = 0.1;
 /* They cannot get closer than this: the equations are rounded. */
 static const double NEWTON_ROUNDING = 1e-13;
 /* The Jacobian is kept while iterations converge at least this fast, and the factors too if the step would grow by less than that. */
@@ -217,6 +217,20 @@ static int factor(radau *r, double h)
     return 0;
 }
 
+/* The last step's polynomial at a share of the step.
+ *
+ * To the collocation polynomial a quartic is added that vanishes at the start and the end and has slope one at the start and zero at
+ * the nodes, times what the slope lacks at the start: then the polynomial has the solution's slopes at the start too, and order 4
+ * between the ends of steps in place of 3. In (1 - x/c1) (1 - x/c2) (1 - x), its slope, 1/c1 + 1/c2 = 8 and 1/(c1 c2) = 10. */
+static void polynomial(const radau *r, double share, double *y)
+{
+    int n = r->problem.n;
+    double quartic = share * (1.0 + share * (-4.5 + share * (6.0 - 2.5 * share)));
+    const double *a = r->course, *b = a + n, *c = b + n;
+    for (int i = 0; i < n; i++)
+        y[i] = r->start[i] + share * (a[i] + share * (b[i] + share * c[i])) + quartic * r->bend[i];
+}
+
 /* Starting values of the stages: the last step's polynomial beyond its end. */
 static void extrapolate(radau *r, double h)
 {
@@ -227,10 +241,9 @@ static void extrapolate(radau *r, double h)
         return;
     }
     for (int s = 0; s < RADAU_STAGES; s++) {
-        double share = 1.0 + NODE[s] * h / r->length;
-        const double *a = r->course, *b = a + n, *c = b + n;
+        polynomial(r, 1.0 + NODE[s] * h / r->length, r->z + s * n);
         for (int i = 0; i < n; i++)
-            r->z[s * n + i] = r->start[i] + share * (a[i] + share * (b[i] + share * c[i])) - r->y[i];
+            r->z[s * n + i] -= r->y[i];
     }
     multiply(n, T_INVERSE, r->z, r->w);
 }
@@ -464,13 +477,5 @@ int radau_step(radau *r, double stop)
 
 void radau_read(const radau *r, double t, double *y)
 {
-    int n = r->problem.n;
-    double share = r->length > 0.0 ? (t - r->t_before) / r->length : 0.0;
-    /* A quartic that vanishes at the start and the end, with slope one at the start and zero at the nodes: with it the polynomial has
-     * the slopes of the solution at the start too, and order 4 between the steps' ends. In (1 - x/c1)(1 - x/c2)(1 - x), integrated,
-     * 1/c1 + 1/c2 = 8 and 1/(c1 c2) = 10. */
-    double quartic = share * (1.0 + share * (-4.5 + share * (6.0 - 2.5 * share)));
-    const double *a = r->course, *b = a + n, *c = b + n;
-    for (int i = 0; i < n; i++)
-        y[i] = r->start[i] + share * (a[i] + share * (b[i] + share * c[i])) + quartic * r->bend[i];
+    polynomial(r, r->length > 0.0 ? (t - r->t_before) / r->length : 0.0, y);
 }
