@@ -24,11 +24,11 @@ static const double COURSE[RADAU_STAGES][RADAU_STAGES] = {
 enum { MOST_ITERATIONS = 7 };
 enum { MOST_FAILURES = 60 }; /* of one step: halved so often it is lost in rounding */
 /* Iterations end where what they leave is this share of the tolerance. */
-static const double NEWTON_SHARE = 0.003, MOST_NEWTON_SHARE = 0.1;
+static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
 /* They cannot get closer than this: the equations are rounded. */
 static const double NEWTON_ROUNDING = 1e-13;
 /* The Jacobian is kept while iterations converge at least this fast, and the factors too if the step would grow by less than that. */
-static const double FAST_RATE = 1e-3, KEPT_GROWTH = 1.2;
+static const double FAST_RATE = 2e-2, KEPT_GROWTH = 1.2, KEPT_REDUCTION = 0.94;
 /* Steps are this share of what the error estimate allows, and change by no more than these factors. */
 static const double SAFETY = 0.9, MOST_GROWTH = 8.0, LEAST_GROWTH = 0.2;
 /* The first step moves the solution by about this share of its tolerated change, and of the time to the stop it is at most that. */
@@ -393,7 +393,7 @@ static void choose_next(radau *r, double h, double size, double allowed, int rej
 {
     double quotient = allowed;
     if (r->taken > 1) {
-        double predicted = h / r->step_accepted * pow(size * size / r->error_accepted, 0.25) / SAFETY;
+        double predicted = r->step_accepted / h * pow(size * size / r->error_accepted, 0.25) / SAFETY;
         quotient = fmax(quotient, fmin(1.0 / LEAST_GROWTH, predicted));
     }
     r->step_accepted = h;
@@ -401,7 +401,7 @@ static void choose_next(radau *r, double h, double size, double allowed, int rej
     double next = rejected ? fmin(h, h / quotient) : h / quotient;
     if (r->rate > FAST_RATE)
         r->factored_step = 0.0; /* with a new Jacobian */
-    else if (next >= h && next <= KEPT_GROWTH * h)
+    else if (next >= KEPT_REDUCTION * h && next <= KEPT_GROWTH * h)
         next = h;
     r->next = next;
 }
