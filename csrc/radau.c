@@ -27,6 +27,9 @@ enum { MOST_FAILURES = 60 }; /* of one step: halved so often it is lost in round
 static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
 /* They cannot get closer than this: the equations are rounded. */
 static const double NEWTON_ROUNDING = 1e-13;
+/* Changes of algebraic variables count so much less in their norm: what they leave is solved for wherever a value is read, and rounding
+ * may keep them from their tolerance (derivatives in the NAND gate). */
+static const double ALGEBRAIC_SHARE = 0.01;
 /* The Jacobian is kept while iterations converge at least this fast, and the factors too if the step would grow by less than that. */
 static const double FAST_RATE = 2e-2, KEPT_GROWTH = 1.2, KEPT_REDUCTION = 0.94;
 /* Steps are this share of what the error estimate allows, and change by no more than these factors. */
@@ -135,13 +138,18 @@ static void weigh(radau *r)
         r->weight[i] = 1.0 / (r->problem.relative * fabs(r->y[i]) + r->absolute[i]);
 }
 
-/* Root of the mean square of the first `count` entries in units of their tolerances. */
-static double norm(const radau *r, const double *x, int count)
+static double mean_square(const radau *r, const double *x, int first, int last)
 {
     double sum = 0.0;
-    for (int i = 0; i < count; i++)
+    for (int i = first; i < last; i++)
         sum += x[i] * x[i] * r->weight[i] * r->weight[i];
-    return sqrt(sum / count);
+    return last > first ? sum / (last - first) : 0.0;
+}
+
+/* Root of the mean square of what has slopes, in units of the tolerances. */
+static double norm(const radau *r, const double *x)
+{
+    return sqrt(mean_square(r, x, 0, r->problem.differential));
 }
 
 /* A first step from slopes here and a little later, like Hairer, Norsett & Wanner's (1993, II.4), but free of the unit of time: with a
@@ -149,8 +157,8 @@ static double norm(const radau *r, const double *x, int count)
 static double first_step(radau *r, double stop)
 {
     int n = r->problem.differential;
-    double most = FIRST_OF_SPAN * stop, slope = norm(r, r->slope, n);
-    double trial = fmin(most, slope > 0.0 ? FIRST_SHARE * fmax(1.0, norm(r, r->y, n)) / slope : most);
+    double most = FIRST_OF_SPAN * stop, slope = norm(r, r->slope);
+    double trial = fmin(most, slope > 0.0 ? FIRST_SHARE * fmax(1.0, norm(r, r->y)) / slope : most);
     memcpy(r->stage, r->y, (size_t)r->problem.n * sizeof(double));
     for (int i = 0; i < n; i++)
         r->stage[i] += trial * r->slope[i];
@@ -158,7 +166,7 @@ static double first_step(radau *r, double stop)
         return FIRST_SHARE * trial;
     for (int i = 0; i < n; i++)
         r->f[i] -= r->slope[i];
-    double change = norm(r, r->f, n);
+    double change = norm(r, r->f);
     if (!(change > 0.0))
         return fmin(100.0 * trial, most);
     slope = fmax(slope, change);
@@ -272,10 +280,8 @@ static int newton_change(radau *r, double h, double *size)
         f[2 * n + i] = side[2 * i + 1];
     }
     double sum = 0.0;
-    for (int s = 0; s < RADAU_STAGES; s++) {
-        double part = norm(r, f + s * n, n);
-        sum += part * part;
-    }
+    for (int s = 0; s < RADAU_STAGES; s++)
+        sum += mean_square(r, f + s * n, 0, moving) + ALGEBRAIC_SHARE * ALGEBRAIC_SHARE * mean_square(r, f + s * n, moving, n);
     *size = sqrt(sum / RADAU_STAGES);
     return 0;
 }
@@ -326,7 +332,7 @@ static int solve_stages(radau *r, double h)
             return DIVERGED;
         r->counts.iterations++;
         r->iterations = k;
-        if (k > 1 && !will_converge(r, k, size, before, &last_ratio)) {
+        if (k > 1 && !will_converge(r, k, size, before, &last_ratio) && !(size <= MOST_NEWTON_SHARE && !r->jacobian_age)) {
             memcpy(r->error, r->f, (size_t)n * sizeof(double)); /* what is to blame */
             return DIVERGED;
         }
@@ -337,7 +343,7 @@ static int solve_stages(radau *r, double h)
         if (r->margin * size <= r->share || (k > 1 && size <= r->share))
             return CONVERGED;
     }
-    return DIVERGED;
+    return before <= MOST_NEWTON_SHARE && !r->jacobian_age ? CONVERGED : DIVERGED; /* closer they do not come: the equations are rounded */
 }
 
 /* Estimate the error by an embedded formula of third order, filtered by (gamma/h M - J)^-1 (eq. 8.19), with the slopes given. */
@@ -348,7 +354,7 @@ static double estimate(radau *r, double h, const double *slope)
     for (int i = 0; i < moving; i++)
         r->error[i] = slope[i] - (COURSE[0][0] * r->z[i] + COURSE[1][0] * r->z[n + i] + COURSE[2][0] * r->z[2 * n + i]) / h;
     lu_solve(&r->real, r->error);
-    double size = norm(r, r->error, moving);
+    double size = norm(r, r->error);
     return isfinite(size) ? size : INFINITY;
 }
 
