@@ -7,6 +7,7 @@ rounds in which the methods take turns, in one process.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import sys
@@ -31,11 +32,11 @@ from solvers.errors import NumericsError
 from solvers.integrator import Method
 
 METHODS = (Method.BDF, Method.RADAU)
-RUNGS = (
-    ("hires", "rober", "rober-1e11", "orego", "vdpol", "pollu", "medakzo", "emep", "beam", "pleiades", "arenstorf", "pendulum")
-    + ("chemakzo", "batch-reactor", "hires-balance", "transistor", "nand", "beam-tensions")
-    + ("rober-percent", "rober-spent", "ball", "hopper-draining", "charged-vessel", "doses", "tanks-in-series", "feeder")
-)
+RUNGS = {
+    "ivp": "hires rober rober-1e11 orego vdpol pollu medakzo emep beam pleiades arenstorf pendulum",
+    "dae": "chemakzo batch-reactor hires-balance transistor nand beam-tensions",
+    "events": "rober-percent rober-spent ball hopper-draining charged-vessel doses tanks-in-series feeder",
+}
 COLUMNS = (25, 200)
 EQUAL = (3.0, 5.0, 7.0, 9.0)
 """Digits at which times are compared."""
@@ -126,7 +127,7 @@ def of_line() -> Problem:
 def problems() -> dict[str, Callable[[], Problem]]:
     """Return what makes each problem."""
     rungs = {rung.name: rung for rung in LADDER}
-    made: dict[str, Callable[[], Problem]] = {name: partial(of_rung, rungs[name]) for name in RUNGS}
+    made: dict[str, Callable[[], Problem]] = {name: partial(of_rung, rungs[name]) for group in RUNGS.values() for name in group.split()}
     made |= {f"column-{cells}": partial(of_column, cells) for cells in COLUMNS}
     return made | {"line": of_line}
 
@@ -151,7 +152,7 @@ def measure(problem: Problem, rounds: int = 5) -> dict[Method, list[Figures]]:
 
 def seconds_at(digits: float, figures: Sequence[Figures]) -> float:
     """Return the time that so many digits take, by interpolation between neighboring tolerances; NaN where they lie outside."""
-    for early, late in zip(figures, figures[1:], strict=False):
+    for early, late in itertools.pairwise(figures):
         if early.digits <= digits <= late.digits:
             share = (digits - early.digits) / (late.digits - early.digits) if late.digits > early.digits else 0.0
             return math.exp((1 - share) * math.log(early.seconds) + share * math.log(late.seconds))

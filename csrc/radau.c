@@ -21,7 +21,7 @@ static const double COURSE[RADAU_STAGES][RADAU_STAGES] = {
     {(13.0 - 7.0 * ROOT_OF_6) / 3.0, (-23.0 + 22.0 * ROOT_OF_6) / 3.0, (10.0 - 15.0 * ROOT_OF_6) / 3.0},
     {1.0 / 3.0, -8.0 / 3.0, 10.0 / 3.0}};
 
-enum { MOST_ITERATIONS = 7 };
+enum { MOST_ITERATIONS = 7, MOST_OF_FIXED = 50 }; /* in a step, in one of fixed length */
 enum { MOST_FAILURES = 60 }; /* of one step: halved so often it is lost in rounding */
 /* Iterations end where what they leave is this share of the tolerance. */
 static const double NEWTON_SHARE = 0.01, MOST_NEWTON_SHARE = 0.1;
@@ -243,7 +243,7 @@ static void polynomial(const radau *r, double share, double *y)
 static void extrapolate(radau *r, double h)
 {
     int n = r->problem.n;
-    if (!r->taken || r->fixed > 0.0) {
+    if (!r->taken) {
         memset(r->z, 0, (size_t)(3 * n) * sizeof(double));
         memset(r->w, 0, (size_t)(3 * n) * sizeof(double));
         return;
@@ -299,7 +299,7 @@ static int stage_slopes(radau *r, double h)
 }
 
 /* Whether iterations that change by `size`, `before` in the one before, will do in time; else how far to reduce the step. */
-static int will_converge(radau *r, int k, double size, double before, double *last_ratio)
+static int will_converge(radau *r, int k, int most, double size, double before, double *last_ratio)
 {
     double ratio = size / before;
     r->rate = k == 2 ? ratio : sqrt(ratio * *last_ratio);
@@ -310,9 +310,9 @@ static int will_converge(radau *r, int k, double size, double before, double *la
     if (!(r->rate < 0.99))
         return 0;
     r->margin = r->rate / (1.0 - r->rate);
-    double left = r->margin * size * pow(r->rate, MOST_ITERATIONS - 1 - k) / r->share;
-    if (k < MOST_ITERATIONS && left >= 1.0) {
-        r->reduction = 0.8 * pow(fmin(20.0, left), -1.0 / (4 + MOST_ITERATIONS - 1 - k));
+    double left = r->margin * size * pow(r->rate, most - 1 - k) / r->share;
+    if (k < most && left >= 1.0) {
+        r->reduction = 0.8 * pow(fmin(20.0, left), -1.0 / (4 + most - 1 - k));
         return 0;
     }
     return 1;
@@ -320,19 +320,19 @@ static int will_converge(radau *r, int k, double size, double before, double *la
 
 static int solve_stages(radau *r, double h)
 {
-    int n = r->problem.n;
+    int n = r->problem.n, most = r->fixed > 0.0 ? MOST_OF_FIXED : MOST_ITERATIONS;
     double size, before = 0.0, last_ratio = 0.0;
     r->rate = FAST_RATE;
     r->reduction = 0.5;
     r->margin = pow(fmax(r->margin, DBL_EPSILON), 0.8);
-    for (int k = 1; k <= MOST_ITERATIONS; k++) {
+    for (int k = 1; k <= most; k++) {
         if (stage_slopes(r, h))
             return NOT_FINITE;
         if (newton_change(r, h, &size) || !isfinite(size))
             return DIVERGED;
         r->counts.iterations++;
         r->iterations = k;
-        if (k > 1 && !will_converge(r, k, size, before, &last_ratio) && !(size <= MOST_NEWTON_SHARE && !r->jacobian_age)) {
+        if (k > 1 && !will_converge(r, k, most, size, before, &last_ratio) && !(size <= MOST_NEWTON_SHARE && !r->jacobian_age)) {
             memcpy(r->error, r->f, (size_t)n * sizeof(double)); /* what is to blame */
             return DIVERGED;
         }

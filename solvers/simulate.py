@@ -35,6 +35,12 @@ FINEST = 2e-12
 """Local tolerances below this are not asked for: rounding in the equations would be taken for errors."""
 LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
 RADAU_SHARE, RADAU_POWER = 0.5, -0.15
 """The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 
@@ -368,8 +374,9 @@ class Run:
 
     def _chosen_method(self) -> Method:
         """Return the method asked for where it can be had, else BDF."""
-        can_be_had = self.method in self.companion.methods and self.functions.layout.implicit is None
-        return self.method if can_be_had else Method.BDF
+        wanted = AUTO_METHOD if self.method is Method.AUTO else self.method
+        can_be_had = wanted in self.companion.methods and self.functions.layout.implicit is None
+        return wanted if can_be_had else Method.BDF
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""
