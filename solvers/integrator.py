@@ -251,6 +251,7 @@ class SegmentIntegrator:
         size = functions.state_count + len(functions.system.algebraics)
         layout = functions.layout
         self.functions = functions
+        self.method = method
         self._time = np.array([float(t)])
         self.y = np.array(y, dtype=float)
         self._constants = np.zeros(functions.constant_count)

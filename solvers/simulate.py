@@ -35,6 +35,8 @@ FINEST = 2e-12
 """Local tolerances below this are not asked for: rounding in the equations would be taken for errors."""
 LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
+TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
+"""Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
 AUTO_METHOD = Method.BDF
 """What is taken for ``Method.AUTO``."""
 AUTO_METHOD = Method.BDF
@@ -343,12 +345,26 @@ class Run:
         outcome, t, _, _ = driver.run(stop, np.zeros(0), 0, np.zeros((0, self.outputs.shape[1])), 1)
         if outcome < 0:
             return []
-        x, z = driver.y[: len(self.x)], driver.y[self.functions.state_count : self.size]
-        later, _ = self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)
+        later = self._once_left(driver, t) if driver.method is Method.RADAU else self._guards_at(t, driver.y)
         for place in self.undecided:
             self.watch.offset[place] = np.copysign(self.watch.offset[place], later[place])
         self.undecided.clear()
         return [self.watch.guarded[place] for place in at_zero if self.watch.directions[place] * later[place] > 0]
+
+    def _guards_at(self, t: float, y: np.ndarray) -> np.ndarray:
+        """Return the guards where a trial leads."""
+        x, z = y[: len(self.x)], y[self.functions.state_count : self.size]
+        return self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)[0]
+
+    def _once_left(self, driver: SegmentIntegrator, end: float) -> np.ndarray:
+        """Return each guard where it first is away from zero on the step just taken, which may be long enough for it to return."""
+        uncertainty, _ = self.watch.certainty(self.slopes, *self._point())
+        later = self._guards_at(end, driver.y)
+        times = self.t + (end - self.t) * TRIAL_SHARES
+        for t, y in zip(times, driver.sample(times), strict=True):
+            guards = self._guards_at(t, y)
+            later = np.where(np.abs(guards) > uncertainty, guards, later)
+        return later
 
     def _y(self) -> np.ndarray:
         """States and algebraic variables as the integrator takes them; a system without states stands still in one."""

@@ -255,6 +255,17 @@ def test_a_guard_that_crosses_and_returns_within_a_step_is_seen() -> None:
     assert [event.time for event in found.events] == [pytest.approx(4.99, abs=1e-6)]
 
 
+@pytest.mark.parametrize("height", [1e-6, 1e-5, 1e-3])
+def test_a_guard_that_soon_returns_after_its_event(height: float) -> None:
+    """The first step after the event is longer than the guard is beyond zero."""
+    model = wave()
+    model.e = Event(guard=lambda m, t: m.x0[t] - (1 - height), transition=count)
+    found = by_radau(model, [10.0], rtol=1e-9, atol=1e-9)
+    half = np.arccos(1 - height)
+    times = [top + side * half for top in (np.pi / 2, 5 * np.pi / 2) for side in (-1, 1)]
+    assert [event.time for event in found.events if event.time > 0] == pytest.approx(times, abs=2e-8 / half)
+
+
 def test_guards_that_cross_at_one_time_happen_in_order() -> None:
     model = wave()
     model.a = Event(guard=lambda m, t: m.x0[t] - 0.5, direction=Direction.RISING, transition=lambda m, t: [(m.n[t], 2 * m.n[t] + 1)])
