@@ -13,7 +13,8 @@ from setuptools import Extension, setup
 
 # Results have to be the same bytes from run to run and compiler to compiler: no fused operations, no reordering.
 COMPILE_FLAGS = ["-O3", "-ffp-contract=off", "-std=c11", "-fno-math-errno"]
-EXTRA: dict[str, dict[str, Any]] = {}  # kernel name -> further arguments of setuptools.Extension, such as {"libraries": ["m"]}
+# kernel name -> further arguments of setuptools.Extension, such as {"libraries": ["m"]}
+EXTRA: dict[str, dict[str, Any]] = {"_integrator": {"sources": ["csrc/radau.c"], "depends": ["csrc/radau.h"]}}
 
 
 def extension(pyx: Path) -> Extension:

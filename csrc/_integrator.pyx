@@ -77,10 +77,12 @@ cdef extern from "integrator_core.h":
         double relative
         int stuck
         double stuck_time
+    ctypedef struct radau_steps "radau":
+        double fixed
     ctypedef struct integrator:
         sundials_table call
         dae_problem problem
-        lu_factors lu
+        radau_steps radau
         algebra_solver algebra
         int full
         int size
@@ -102,7 +104,7 @@ cdef extern from "integrator_core.h":
         FAILED_STALLED
         FAILED_OTHER
         FAILED_ALGEBRA
-    int integrator_open(integrator *it, const int *order, const int *algebra_order, double rtol, const double *atol)
+    int integrator_open(integrator *it, int method, const int *order, const int *algebra_order, double rtol, const double *atol)
     void integrator_close(integrator *it)
     void integrator_reset(integrator *it)
     int integrator_restart(integrator *it, double t, double stop, int *direction)
@@ -111,6 +113,10 @@ cdef extern from "integrator_core.h":
     int integrator_sample(integrator *it, const double *times, int count, double *samples)
     int integrator_errors(integrator *it, double *errors)
     double integrator_step(integrator *it)
+    long integrator_factorizations(const integrator *it)
+    enum:
+        BY_BDF
+        BY_RADAU
 
 
 def sundials_names():
@@ -169,7 +175,7 @@ cdef void *_pointer(object capsule) except NULL:
 
 @cython.final
 cdef class Integrator:
-    """One CVODE or IDA memory on one problem. Not for several threads at once."""
+    """One method on one problem: CVODE, IDA or Radau IIA. Not for several threads at once."""
 
     cdef integrator it
     cdef bint opened
@@ -187,7 +193,7 @@ cdef class Integrator:
                  double[::1] state, double[::1] slope, double[::1] entries, double[::1] guard, int[::1] watched,
                  double[::1] offset, int algebraic, int[::1] column_start,
                  int[::1] row, int[::1] entry_place, int[::1] diagonal_place, int[::1] order, double rtol, double[::1] atol,
-                 int[::1] kept, object tangent=None, implicit=None, algebra=None):
+                 int[::1] kept, object tangent=None, implicit=None, algebra=None, bint radau=False):
         cdef dae_problem *p = &self.it.problem
         cdef int flag
         cdef Py_ssize_t size = order.shape[0]
@@ -253,9 +259,9 @@ cdef class Integrator:
         self.roots_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
         self.direction_view = np.zeros(max(1, guard.shape[0]), dtype=np.intc)
         self.opened = True
-        flag = integrator_open(&self.it, &order[0], algebra_order, rtol, &atol[0])
+        flag = integrator_open(&self.it, BY_RADAU if radau else BY_BDF, &order[0], algebra_order, rtol, &atol[0])
         if flag:
-            raise RuntimeError(f"SUNDIALS could not be set up (flag {flag})")
+            raise RuntimeError(f"the method could not be set up (flag {flag})")
 
     cdef _set_implicit(self, implicit, Py_ssize_t full, Py_ssize_t entry_count):
         """Take (rate_of, place_of, row_of, entry_rate), arrays of int, or None where no unknown is a derivative."""
@@ -324,6 +330,10 @@ cdef class Integrator:
         """Forget counts and factors, so that a run gives the same to the last bit as with a new Integrator."""
         integrator_reset(&self.it)
 
+    def fix_step(self, double step):
+        """Let Radau IIA take steps of this length whatever their errors, to measure its order; 0 for controlled steps."""
+        self.it.radau.fixed = step
+
     def restart(self, double t, double stop, int[::1] direction):
         """Start anew at t from the states in ``state``; return 0 or a failing Outcome."""
         cdef Py_ssize_t i
@@ -384,7 +394,7 @@ cdef class Integrator:
             "iterations": c.iterations,
             "error_failures": c.error_failures,
             "restarts": c.restarts,
-            "factorizations": self.it.lu.factorizations + self.it.lu.refactorizations,
+            "factorizations": integrator_factorizations(&self.it),
         }
 
     @property

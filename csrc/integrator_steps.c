@@ -1,53 +1,50 @@
 #include "integrator_core.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ONE_STEP = 2, TSTOP_RETURN = 1, ROOT_RETURN = 2 };
 /* Steps so small that time stands still are no steps; at a finite escape SUNDIALS would take them for ever. */
 enum { MOST_STALLED = 10 };
 /* A guard whose parabola comes this close to zero within a step, in shares of its values at the ends, is looked at there. */
 static const double CLOSE_TO_ZERO = 0.2;
-/* The time of a crossing within a step is halved in so many times. */
-enum { HALVINGS = 60 };
+/* The time of a crossing within a step is narrowed so many times at most, to within this share of itself; every third time by half. */
+enum { NARROWINGS = 90, HALF_EVERY = 3 };
+static const double TIME_ROUNDING = 8.0 * DBL_EPSILON;
+/* The side of a guard that is zero at the start of a segment is taken so far into the first step; until it has left zero it counts for
+ * nothing. SUNDIALS does the same. */
+static const double LEAVING_ZERO = 0.1;
 
-/* Why a step failed at time t, in one language for both solvers. */
-static int failure(const integrator *it, int flag, double t)
+/* Why a step failed at time t, which its method calls `found`. */
+static int failure(const integrator *it, int found, double t)
 {
-    int implicit = it->problem.rate_of != NULL;
     if (it->bad_guard >= 0)
         return FAILED_GUARD;
     if (it->algebra.stuck >= 0 && it->algebra.stuck_time >= t && !(it->not_finite >= 0 && it->not_finite_time >= t))
         return FAILED_ALGEBRA;
     /* what was not finite lies on the step that failed, not on one that was repeated and passed */
-    if (it->not_finite >= 0 && it->not_finite_time >= t)
-        return FAILED_MODEL;
-    switch (flag) {
-    case -2: return FAILED_TOLERANCE;
-    case -3: return FAILED_ERROR_TEST;
-    case -4: return FAILED_CONVERGENCE;
-    case -6: return FAILED_CONVERGENCE; /* a singular iteration matrix */
-    case -8: case -9: return FAILED_MODEL;
-    case -10: case -11: return implicit ? FAILED_OTHER : FAILED_MODEL;
-    case -12: return implicit ? FAILED_MODEL : FAILED_OTHER;
-    default: return FAILED_OTHER;
-    }
+    return it->not_finite >= 0 && it->not_finite_time >= t ? FAILED_MODEL : found;
 }
 
-/* Solve for z at what has been loaded, from scratch, and copy the state's entries at `places` (all if NULL) to `target`. */
-static int read_state(integrator *it, const int *places, int count, double *target)
+/* Read the solution at a time within the last step: solve for z from scratch, and copy the state's entries at `places` (all if NULL) to
+ * `target`; 0 or a FAILED code. */
+static int read_within_step(integrator *it, double t, const int *places, int count, double *target)
 {
     dae_problem *p = &it->problem;
     algebra_solver *a = &it->reading;
     double *z = p->state + p->differential;
+    double elapsed = fmax(it->step_start, fmin(t - it->origin, it->elapsed)); /* rounding may have moved t out of the step */
     size_t bytes_of_z = (size_t)a->count * sizeof(double), bytes_of_entries = (size_t)p->entry_count * sizeof(double);
+    if (it->method->read(it, elapsed))
+        return FAILED_OTHER;
     if (a->count) {
         memcpy(it->kept_z, z, bytes_of_z);
         memcpy(it->kept_entries, p->entries, bytes_of_entries);
         memcpy(z, it->algebra.accepted, bytes_of_z);
         a->is_solved = a->factored = 0;
     }
+    integrator_load(it, elapsed, it->between, it->between_rate);
     int flag = integrator_complete_state(it, a);
     for (int i = 0; i < count; i++)
         target[i] = p->state[places ? places[i] : i];
@@ -57,21 +54,6 @@ static int read_state(integrator *it, const int *places, int count, double *targ
         it->algebra.is_solved = 0; /* the slopes are those of what was read */
     }
     return flag ? FAILED_ALGEBRA : 0;
-}
-
-/* Read the solution at a time within the last step; 0 or a FAILED code. */
-static int read_within_step(integrator *it, double t, const int *places, int count, double *target)
-{
-    double elapsed = fmax(it->step_start, fmin(t - it->origin, it->elapsed)); /* rounding may have moved t out of the step */
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL;
-    int flag = implicit ? s->IDAGetDky(it->memory, elapsed, 0, it->spare) : s->CVodeGetDky(it->memory, elapsed, 0, it->spare);
-    if (!flag && implicit)
-        flag = s->IDAGetDky(it->memory, elapsed, 1, it->weight);
-    if (flag)
-        return FAILED_OTHER;
-    integrator_load(it, elapsed, it->spare, it->weight);
-    return read_state(it, places, count, target);
 }
 
 /* Interpolate the outputs that the last step has passed. One exactly at an event or at the end belongs to what comes after. */
@@ -92,9 +74,9 @@ static int fill_outputs(integrator *it, double t, int ends, const double *times,
 /* Guards at a time since the restart, within the last step; 0, or -1 where they cannot be had. */
 static int guards_within_step(integrator *it, double elapsed, double *guard)
 {
-    if (it->call.CVodeGetDky(it->memory, elapsed, 0, it->spare))
+    if (it->method->read(it, elapsed))
         return -1;
-    return integrator_guards(it, elapsed, it->spare, NULL, guard);
+    return integrator_guards(it, elapsed, it->between, it->between_rate, guard);
 }
 
 /* Where the parabola through a guard's values at start, middle and end of a step has its extremum, in shares of the step, and how close it
@@ -107,21 +89,39 @@ static double extremum(double start, double middle, double end, double *value)
     return share;
 }
 
-/* Halve in the time at which guard i changes sign between two times, and load the solution there; the time, or a negative number. */
-static double halve_in(integrator *it, int i, double early, double late, double sign_of_early, double *guard)
+/* Two times between which a guard changes sign, and its values there. */
+typedef struct {
+    double early, late, at_early, at_late;
+} bracket;
+
+/* Narrow in the time at which guard i changes sign (Illinois and halving in turn), to the later end; put the guards there into `guard`.
+ * The time, or a negative number where guards cannot be had. */
+static double narrow(integrator *it, int i, bracket b, double *guard)
 {
-    for (int k = 0; k < HALVINGS && early < late; k++) {
-        double middle = 0.5 * (early + late);
-        if (middle <= early || middle >= late)
+    double side = copysign(1.0, b.at_early);
+    int moved = 0;
+    for (int k = 1; k <= NARROWINGS && b.late - b.early > TIME_ROUNDING * b.late; k++) {
+        double nearest = 0.4 * TIME_ROUNDING * b.late, time = b.late - b.at_late * ((b.late - b.early) / (b.at_late - b.at_early));
+        if (k % HALF_EVERY == 0 || !isfinite(time))
+            time = 0.5 * (b.early + b.late);
+        time = fmin(b.late - nearest, fmax(b.early + nearest, time)); /* so that the other end moves too */
+        if (!(time > b.early && time < b.late))
             break;
-        if (guards_within_step(it, middle, guard))
+        if (guards_within_step(it, time, guard))
             return -1.0;
-        if (guard[i] * sign_of_early > 0.0)
-            early = middle;
-        else
-            late = middle;
+        if (guard[i] * side > 0.0) {
+            b.early = time;
+            b.at_early = guard[i];
+            b.at_late *= moved < 0 ? 0.5 : 1.0;
+            moved = -1;
+        } else {
+            b.late = time;
+            b.at_late = guard[i];
+            b.at_early *= moved > 0 ? 0.5 : 1.0;
+            moved = 1;
+        }
     }
-    return guards_within_step(it, late, guard) ? -1.0 : late;
+    return guards_within_step(it, b.late, guard) ? -1.0 : b.late;
 }
 
 /* Where in a step guard i lies beyond zero although it does not at the step's ends, in shares of the step; 0 if nowhere, -1 if guards
@@ -139,47 +139,101 @@ static double beyond_zero(integrator *it, int i, double start, double length, do
     return guard[i] * before <= 0.0 ? share : 0.0;
 }
 
-/* Find a guard that crosses zero and returns within the last step, which SUNDIALS does not see. 1 if there is one: the solution, the time
- * and roots[] are then those of the first such crossing; 0 if not, -1 where a guard cannot be had. */
+/* Find where in the last step guard i first crosses zero in its direction: 1 if there is such a crossing, 0 if not, -1 where guards cannot
+ * be had. What has changed sign by the end of the step is left to the method if it finds that itself. */
+static int first_crossing(integrator *it, int i, bracket *b)
+{
+    double start = it->step_start, length = it->elapsed - start;
+    double before = it->guard_before[i], middle = it->guard_middle[i], after = it->guard_after[i], side = copysign(1.0, before);
+    int wanted = it->direction[i];
+    if (before == 0.0)
+        return 0;
+    if (!(before * after > 0.0)) {
+        if (it->method->finds_crossings || wanted * side > 0.0)
+            return 0;
+        *b = middle * before <= 0.0 ? (bracket){start, start + 0.5 * length, before, middle}
+                                    : (bracket){start + 0.5 * length, it->elapsed, middle, after};
+        return 1;
+    }
+    double share = beyond_zero(it, i, start, length, middle, it->guard_inside);
+    if (!(share > 0.0))
+        return share < 0.0 ? -1 : 0;
+    double turn = start + share * length, beyond = share == 0.5 ? middle : it->guard_inside[i];
+    *b = wanted * side > 0.0 ? (bracket){turn, it->elapsed, beyond, after} : (bracket){start, turn, before, beyond};
+    if (wanted * side > 0.0 && beyond == 0.0)
+        b->at_early = -side * DBL_MIN; /* it touches zero, and leaves it */
+    return 1;
+}
+
+/* Take the guards at the start of the last step, unless they are those at the end of the one before. */
+static int guards_at_start(integrator *it)
+{
+    double start = it->step_start;
+    int count = it->problem.guard_count, at_zero = 0;
+    if (it->guards_known)
+        return 0;
+    if (guards_within_step(it, start, it->guard_before))
+        return -1;
+    for (int i = 0; i < count; i++)
+        at_zero += it->guard_before[i] == 0.0;
+    if (!at_zero || it->method->finds_crossings)
+        return 0;
+    if (guards_within_step(it, start + LEAVING_ZERO * (it->elapsed - start), it->guard_inside))
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (it->guard_before[i] == 0.0)
+            it->guard_before[i] = it->guard_inside[i];
+    return 0;
+}
+
+/* Find the first guard that crosses zero within the last step, or crosses it and returns, as far as the method does not. 1 if there is
+ * one: the solution, the time and roots[] are then those of its crossing; 0 if not, -1 where a guard cannot be had. */
 static int look_inside(integrator *it, int *roots)
 {
     int count = it->problem.guard_count, found = -1;
-    double *middle = it->guard_middle, *guard = it->guard_inside;
-    double start = it->step_start, length = it->elapsed - start, first = INFINITY;
-    if (!(length > 0.0))
+    double first = it->elapsed;
+    if (!(it->elapsed > it->step_start))
         return 0;
-    if ((!it->guards_known && guards_within_step(it, start, it->guard_before)) || guards_within_step(it, start + 0.5 * length, middle) ||
-        integrator_guards(it, it->elapsed, it->y, NULL, it->guard_after))
+    if (guards_at_start(it) || guards_within_step(it, 0.5 * (it->step_start + it->elapsed), it->guard_middle) ||
+        integrator_guards(it, it->elapsed, it->now, it->now_rate, it->guard_after))
         return -1;
     for (int i = 0; i < count; i++) {
-        double before = it->guard_before[i], side = copysign(1.0, before);
-        if (!(before * it->guard_after[i] > 0.0))
-            continue;
-        double share = beyond_zero(it, i, start, length, middle[i], guard);
-        if (share < 0.0)
+        bracket b;
+        int crosses = first_crossing(it, i, &b);
+        if (crosses < 0)
             return -1;
-        if (share == 0.0)
+        if (!crosses || (found >= 0 && b.early >= first))
             continue;
-        int only_back = it->direction[i] != 0 && it->direction[i] * side > 0.0;
-        double turn = start + share * length;
-        double time = only_back ? halve_in(it, i, turn, it->elapsed, -side, guard) : halve_in(it, i, start, turn, side, guard);
+        if (found >= 0 && b.late > first) {
+            if (it->guard_first[i] * b.at_early > 0.0)
+                continue; /* it has not crossed yet */
+            b.late = first;
+            b.at_late = it->guard_first[i];
+        }
+        double time = narrow(it, i, b, it->guard_inside);
         if (time < 0.0)
             return -1;
-        if (time < first) {
+        if (found < 0 || time < first) {
+            memcpy(it->guard_first, it->guard_inside, (size_t)count * sizeof(double));
             first = time;
             found = i;
         }
     }
-    if (found >= 0) {
-        double side = copysign(1.0, it->guard_before[found]);
-        memset(roots, 0, (size_t)count * sizeof(int));
-        roots[found] = it->direction[found] ? it->direction[found] : (side > 0.0 ? -1 : 1);
-        it->elapsed = first;
-        return it->call.CVodeGetDky(it->memory, first, 0, it->y) ? -1 : 1;
+    if (found < 0) {
+        memcpy(it->guard_before, it->guard_after, (size_t)count * sizeof(double));
+        it->guards_known = 1;
+        return 0;
     }
-    memcpy(it->guard_before, it->guard_after, (size_t)count * sizeof(double));
-    it->guards_known = 1;
-    return 0;
+    for (int i = 0; i < count; i++) { /* others may cross at the same time */
+        double before = it->guard_before[i];
+        int sign = before > 0.0 ? -1 : 1, crosses = i == found || (before != 0.0 && !(it->guard_first[i] * before > 0.0));
+        roots[i] = !crosses ? 0 : it->direction[i] == 0 || it->direction[i] == sign ? sign : i == found ? -sign : 0;
+    }
+    it->elapsed = first;
+    if (it->method->read(it, first))
+        return -1;
+    memcpy(it->now, it->between, (size_t)(it->method->holds_algebra ? it->full : it->length) * sizeof(double));
+    return 1;
 }
 
 /* -- steps -------------------------------------------------------------------------------------------------------------- */
@@ -187,29 +241,26 @@ static int look_inside(integrator *it, int *roots)
 int integrator_run(integrator *it, double *t, double stop, const double *times, int count, int *done, double *outputs, int *roots,
                    int most_steps)
 {
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL, result = WANTS_PAUSE, stalled = 0, flag_of_outputs;
+    int result = WANTS_PAUSE, stalled = 0, flag_of_outputs;
     for (int step = 0; step < most_steps && result == WANTS_PAUSE; step++) {
-        double before = it->elapsed, end = stop - it->origin;
-        int flag = implicit ? s->IDASolve(it->memory, end, &it->elapsed, it->y, it->yp, ONE_STEP)
-                            : s->CVode(it->memory, end, it->y, &it->elapsed, ONE_STEP);
+        double before = it->elapsed;
+        int found = it->method->step(it, stop - it->origin);
         it->step_start = before;
-        *t = flag == TSTOP_RETURN ? stop : it->origin + it->elapsed;
-        stalled = it->elapsed == before && flag == 0 ? stalled + 1 : 0;
-        if (flag < 0)
-            result = failure(it, flag, it->origin + before);
+        *t = found == STEPPED_TO_STOP ? stop : it->origin + it->elapsed;
+        stalled = it->elapsed == before && found == STEPPED ? stalled + 1 : 0;
+        if (found < 0)
+            result = failure(it, found, it->origin + before);
         else if (stalled > MOST_STALLED)
             result = it->not_finite >= 0 && it->not_finite_time >= *t ? FAILED_MODEL : FAILED_STALLED;
-        else if (flag == ROOT_RETURN)
-            result = FOUND_EVENT;
-        else if (flag == TSTOP_RETURN)
+        else if (found == STEPPED_TO_CROSSING)
+            result = it->method->crossed(it, roots) ? FAILED_OTHER : FOUND_EVENT;
+        else if (found == STEPPED_TO_STOP)
             result = REACHED_END;
-        int crossed_inside = 0;
-        if (result >= 0 && result != FOUND_EVENT && it->problem.guards && !implicit) {
-            crossed_inside = look_inside(it, roots);
+        if (result >= 0 && result != FOUND_EVENT && it->problem.guards && it->method->looks_inside) {
+            int crossed_inside = look_inside(it, roots);
             if (crossed_inside > 0) {
                 result = FOUND_EVENT;
-                *t = it->origin + it->elapsed;
+                *t = found == STEPPED_TO_STOP && it->elapsed == stop - it->origin ? stop : it->origin + it->elapsed;
             } else if (crossed_inside < 0)
                 result = it->bad_guard >= 0 ? FAILED_GUARD : FAILED_ALGEBRA;
         }
@@ -217,11 +268,9 @@ int integrator_run(integrator *it, double *t, double stop, const double *times, 
             algebra_accept(it);
         if (result >= 0 && (flag_of_outputs = fill_outputs(it, *t, result != WANTS_PAUSE, times, count, done, outputs)))
             result = flag_of_outputs;
-        if (result == FOUND_EVENT && !crossed_inside && (implicit ? s->IDAGetRootInfo(it->memory, roots) : s->CVodeGetRootInfo(it->memory, roots)))
-            result = FAILED_OTHER;
     }
     integrator_collect(it);
-    integrator_load(it, it->elapsed, it->y, it->yp);
+    integrator_load(it, it->elapsed, it->now, it->now_rate);
     *it->problem.time = *t;
     if (integrator_complete_state(it, &it->algebra) && result >= 0)
         result = FAILED_ALGEBRA;
@@ -232,34 +281,8 @@ int integrator_sample(integrator *it, const double *times, int count, double *sa
 {
     size_t width = (size_t)it->full * (size_t)(1 + it->problem.tangent.blocks);
     int flag = 0;
-    for (int i = 0; i < count && !flag; i++) {
+    for (int i = 0; i < count && !flag; i++)
         flag = read_within_step(it, times[i], NULL, (int)width, samples + (size_t)i * width);
-    }
-    integrator_load(it, it->elapsed, it->y, it->yp);
+    integrator_load(it, it->elapsed, it->now, it->now_rate);
     return integrator_complete_state(it, &it->algebra) ? FAILED_ALGEBRA : flag;
-}
-
-int integrator_errors(integrator *it, double *errors)
-{
-    sundials_table *s = &it->call;
-    int implicit = it->problem.rate_of != NULL;
-    int flag = implicit ? s->IDAGetEstLocalErrors(it->memory, it->spare) : s->CVodeGetEstLocalErrors(it->memory, it->spare);
-    if (!flag)
-        flag = implicit ? s->IDAGetErrWeights(it->memory, it->weight) : s->CVodeGetErrWeights(it->memory, it->weight);
-    if (flag)
-        return flag;
-    const double *error = s->N_VGetArrayPointer(it->spare), *weight = s->N_VGetArrayPointer(it->weight);
-    for (int i = 0; i < it->length; i++)
-        errors[i] = fabs(error[i]) * weight[i];
-    return 0;
-}
-
-double integrator_step(integrator *it)
-{
-    double step = 0.0;
-    if (it->problem.rate_of)
-        it->call.IDAGetCurrentStep(it->memory, &step);
-    else
-        it->call.CVodeGetCurrentStep(it->memory, &step);
-    return step;
 }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.integrator import SegmentFunctions, SegmentIntegrator
+from solvers.integrator import Method, SegmentFunctions, SegmentIntegrator
 from solvers.schedule import Schedule
 from solvers.start import Values
 
@@ -34,9 +34,14 @@ class Occasion(NamedTuple):
 class Companion:
     """Carries nothing along; what carries something says so by methods of its own."""
 
-    def integrator(self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> SegmentIntegrator:
+    methods: tuple[Method, ...] = (Method.BDF, Method.RADAU)
+    """By what the run may be integrated, the preferred one first."""
+
+    def integrator(
+        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: Method
+    ) -> SegmentIntegrator:
         """Return what integrates the run's segments, for local tolerances of (x, z)."""
-        return SegmentIntegrator(functions, t, y, rtol, atol)
+        return SegmentIntegrator(functions, t, y, rtol, atol, method=method)
 
     def width(self, size: int) -> int:
         """Length of a row of outputs for a system of that size."""

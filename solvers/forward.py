@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers.companion import Companion, Occasion, Point
 from solvers.directions import Kind, OutputFunctions, Parameter, moving_inputs, scale_of, start_change
-from solvers.integrator import SegmentFunctions, SegmentIntegrator, Tangent
+from solvers.integrator import Method, SegmentFunctions, SegmentIntegrator, Tangent
 from solvers.saltation import Boundary, BoundaryFunctions, Instant, jumped
 from solvers.schedule import Schedule
 from solvers.simulate import Run
@@ -41,7 +41,11 @@ class Forward(Companion):
 
     # -- what the run asks for ----------------------------------------------------------------------------------------
 
-    def integrator(self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray) -> SegmentIntegrator:
+    methods = (Method.BDF,)
+
+    def integrator(
+        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: Method
+    ) -> SegmentIntegrator:
         """Return the integrator of states and derivatives.
 
         Its norm is the mean over all of them. Tolerances are made tighter so that neither the states nor any one parameter's
@@ -58,7 +62,7 @@ class Forward(Companion):
         tolerances = np.concatenate([atol, *(atol / scale for scale in scales)])
         self._seeded = [self._states + self._inputs + place for place in sorted(chosen)]
         self._seeded += [self._states + place for place in self._moving_inputs]
-        return SegmentIntegrator(functions, t, full, share * rtol, share * tolerances, kept, tangent)
+        return SegmentIntegrator(functions, t, full, share * rtol, share * tolerances, kept, tangent, method)
 
     def width(self, size: int) -> int:
         """Length of a row: the states and what the outputs need of the derivatives."""

@@ -1,10 +1,10 @@
-"""The seam between a lowered system and what integrates it: CVODE, and IDA for implicit systems that hide constraints on states.
+"""The seam between a lowered system and what integrates it: CVODE or Radau IIA, and IDA for implicit systems that hide constraints.
 
 The methods are the variable-order BDF of Hindmarsh et al. 2005 (ACM TOMS 31:363), taken from the SUNDIALS libraries in
-the scikit-sundae wheel and driven from C (``csrc/integrator_core.c``), with CasADi functions called in place and a
-sparse LU of our own. CVODE gets the states alone; algebraic variables are solved wherever their values are wanted
-(``csrc/integrator_algebra.c``). Outputs are interpolated by the method's own polynomial and never stop it; guards are watched on
-every internal step.
+the scikit-sundae wheel, and Radau IIA of order 5 (``csrc/radau.c``), both driven from C (``csrc/integrator_core.c``), with CasADi
+functions called in place and a sparse LU of our own. CVODE gets the states alone; algebraic variables are solved wherever their values
+are wanted (``csrc/integrator_algebra.c``). Radau IIA has them among its unknowns. Outputs are interpolated by the method's own
+polynomial and never stop it; guards are watched on every internal step.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import cache, cached_property
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -85,6 +86,17 @@ def _buffer_evaluation() -> int:
             "the installed CasADi has no function buffers", hint="install its wheel: pip install 'casadi>=3.8,<4'"
         ) from None
     return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+class Method(Enum):
+    """How segments are integrated."""
+
+    AUTO = "auto"
+    """What suits the system."""
+    BDF = "bdf"
+    """Variable order 1 to 5, many steps back: CVODE, or IDA where derivatives are among the unknowns."""
+    RADAU = "radau"
+    """Radau IIA of order 5, one step back; BDF where that is IDA, or where derivatives are carried along."""
 
 
 class Code(NamedTuple):
@@ -222,6 +234,7 @@ class SegmentIntegrator:
     rtol, atol : tolerances of local errors; atol like y.
     kept : places of y that go into each row of outputs; (x, z) by default.
     tangent : how derivatives are carried along; None for the states alone.
+    method : AUTO is BDF here.
     """
 
     def __init__(
@@ -233,10 +246,12 @@ class SegmentIntegrator:
         atol: np.ndarray,
         kept: np.ndarray | None = None,
         tangent: Tangent | None = None,
+        method: Method = Method.BDF,
     ) -> None:
         size = functions.state_count + len(functions.system.algebraics)
         layout = functions.layout
         self.functions = functions
+        self.method = method
         self._time = np.array([float(t)])
         self.y = np.array(y, dtype=float)
         self._constants = np.zeros(functions.constant_count)
@@ -277,6 +292,7 @@ class SegmentIntegrator:
             None if tangent is None else self._tangent_parts(tangent),
             layout.implicit,
             None if layout.algebra is None else (*layout.algebra, np.ascontiguousarray(atol[functions.state_count : size], dtype=float)),
+            method is Method.RADAU,
         )
 
     def _buffer(self, function: ca.Function, *results: np.ndarray) -> ca.FunctionBuffer:

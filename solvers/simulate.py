@@ -19,7 +19,7 @@ from solvers.companion import Cause, Companion, Occasion
 from solvers.compiled import CodeOfSegment, Compilation
 from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
-from solvers.integrator import Outcome, SegmentFunctions, SegmentIntegrator
+from solvers.integrator import Method, Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
 from solvers.origin import MOST_VARIABLES, find_origin
 from solvers.schedule import Schedule, make_schedule
@@ -36,6 +36,16 @@ FINEST = 2e-12
 """Local tolerances below this are not asked for: rounding in the equations would be taken for errors."""
 LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
+TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
+"""Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
+AUTO_METHOD = Method.BDF
+"""What is taken for ``Method.AUTO``."""
+RADAU_SHARE, RADAU_POWER = 0.5, -0.15
+"""The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 
 
 class SimulationError(NumericsError):
@@ -61,6 +71,7 @@ def simulate(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     compilation: Compilation = Compilation.AUTO,
+    method: Method = Method.AUTO,
 ) -> Trajectory:
     """Simulate a Pyomo DAE model or a lowered system from the first point of its time set.
 
@@ -73,6 +84,7 @@ def simulate(
     rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
     compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
+    method : how segments are integrated (:class:`solvers.integrator.Method`); AUTO is BDF.
 
     Returns
     -------
@@ -84,7 +96,7 @@ def simulate(
     StructureError : see :func:`solvers.lower`.
     SimulationError : the run failed; its ``trajectory`` holds what was computed, marked incomplete.
     """
-    return prepared_run(model, t_eval, inputs, rtol, atol, compilation).trajectory()
+    return prepared_run(model, t_eval, inputs, rtol, atol, compilation, method).trajectory()
 
 
 def prepared_run(
@@ -94,6 +106,7 @@ def prepared_run(
     rtol: float,
     atol: float,
     compilation: Compilation = Compilation.AUTO,
+    method: Method = Method.AUTO,
 ) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
@@ -101,7 +114,7 @@ def prepared_run(
     check_tolerances(rtol, atol)
     schedule = make_schedule(system, inputs)
     values = given_values(read_values(system, [*schedule.profiles, *schedule.inputs]), schedule)
-    return Run(system, times, schedule, values, rtol, atol, compilation)
+    return Run(system, times, schedule, values, rtol, atol, compilation, method)
 
 
 def given_values(values: Values, schedule: Schedule) -> Values:
@@ -137,16 +150,23 @@ def checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
     return times
 
 
-def local_share(rtol: float) -> float:
+def local_share(rtol: float, method: Method = Method.BDF) -> float:
     """Return the share of the tolerances to which local errors are held, so that the global error stays near the tolerances.
 
     Local errors of a method of order 5 that are held to a tolerance per step add up to a global error like tolerance^(5/6): the share
     shrinks as tolerance^(1/5), which makes the global error proportional to the tolerance (Hairer, Norsett & Wanner 1993,
     section II.4). Shares that ask for less than rounding allows are cut.
 
+    The error that Radau IIA estimates is of an embedded formula of order 3. Steps whose estimate is held to a tolerance have errors like
+    tolerance^(5/4) at their ends and tolerance between them: the share grows as tolerances shrink.
+
     >>> [f"{local_share(rtol):.3g}" for rtol in (1e-2, 1e-4, 1e-9)]
     ['0.03', '0.03', '0.003']
+    >>> [f"{local_share(rtol, Method.RADAU):.3g}" for rtol in (1e-2, 1e-4, 1e-8)]
+    ['0.5', '0.5', '1.99']
     """
+    if method is Method.RADAU:
+        return RADAU_SHARE * min(1.0, rtol / LOOSE) ** RADAU_POWER
     share = LOCAL_SHARE * min(1.0, rtol / LOOSE) ** 0.2
     return max(share, min(LOCAL_SHARE, FINEST / rtol))
 
@@ -183,6 +203,7 @@ class Run:
     rtol: float
     atol: float
     compilation: Compilation = Compilation.AUTO
+    method: Method = Method.AUTO
     companion: Companion = field(default_factory=Companion)
     kept: Kept | None = None
     records: list[EventRecord] = field(default_factory=list)
@@ -325,12 +346,26 @@ class Run:
         outcome, t, _, _ = driver.run(stop, np.zeros(0), 0, np.zeros((0, self.outputs.shape[1])), 1)
         if outcome < 0:
             return []
-        x, z = driver.y[: len(self.x)], driver.y[self.functions.state_count : self.size]
-        later, _ = self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)
+        later = self._once_left(driver, t) if driver.method is Method.RADAU else self._guards_at(t, driver.y)
         for place in self.undecided:
             self.watch.offset[place] = np.copysign(self.watch.offset[place], later[place])
         self.undecided.clear()
         return [self.watch.guarded[place] for place in at_zero if self.watch.directions[place] * later[place] > 0]
+
+    def _guards_at(self, t: float, y: np.ndarray) -> np.ndarray:
+        """Return the guards where a trial leads."""
+        x, z = y[: len(self.x)], y[self.functions.state_count : self.size]
+        return self.watch.look(t, x, z, self.u + self.slopes * (t - self.reference), self.values.p)[0]
+
+    def _once_left(self, driver: SegmentIntegrator, end: float) -> np.ndarray:
+        """Return each guard where it first is away from zero on the step just taken, which may be long enough for it to return."""
+        uncertainty, _ = self.watch.certainty(self.slopes, *self._point())
+        later = self._guards_at(end, driver.y)
+        times = self.t + (end - self.t) * TRIAL_SHARES
+        for t, y in zip(times, driver.sample(times), strict=True):
+            guards = self._guards_at(t, y)
+            later = np.where(np.abs(guards) > uncertainty, guards, later)
+        return later
 
     def _y(self) -> np.ndarray:
         """States and algebraic variables as the integrator takes them; a system without states stands still in one."""
@@ -345,13 +380,20 @@ class Run:
             self.driver = self.kept.drivers[id(self.functions)]
             self.driver.reset()
         if self.driver is None:
-            share = local_share(self.rtol)
+            method = self._chosen_method()
+            share = local_share(self.rtol, method)
             nominal = self.system.nominals if len(self.x) else np.ones(1)
             atol = self.atol * np.concatenate([nominal, self.system.algebraic_nominals])
-            self.driver = self.companion.integrator(self.functions, self.t, self._y(), share * self.rtol, share * atol)
+            self.driver = self.companion.integrator(self.functions, self.t, self._y(), share * self.rtol, share * atol, method)
             if self.kept is not None:
                 self.kept.drivers[id(self.functions)] = self.driver
         return self.driver
+
+    def _chosen_method(self) -> Method:
+        """Return the method asked for where it can be had, else BDF."""
+        wanted = AUTO_METHOD if self.method is Method.AUTO else self.method
+        can_be_had = wanted in self.companion.methods and self.functions.layout.implicit is None
+        return wanted if can_be_had else Method.BDF
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""

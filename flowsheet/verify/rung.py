@@ -138,12 +138,12 @@ CAUGHT = (FlowsheetError, ArithmeticError, AttributeError, LookupError, RuntimeE
 """What counts as a miss of the rung and not as the end of the program: a ladder is there to find what is broken."""
 
 
-def climb(rung: Rung) -> tuple[Score, ...]:
-    """Run a rung at all its tolerances and judge it; what it raises is a miss."""
+def climb(rung: Rung, adapted: Callable[[Run], Run] = lambda run: run) -> tuple[Score, ...]:
+    """Run a rung at all its tolerances and judge it; what it raises is a miss. ``adapted`` may change what runs it, e.g. its method."""
     if rung.refused_for:
         return (_refusal(rung),)
     try:
-        run = rung.prepare()
+        run = adapted(rung.prepare())
     except CAUGHT as error:
         return tuple(_raised(rtol, needed, error) for rtol, needed in rung.asked)
     return tuple(_scores(rung, run))

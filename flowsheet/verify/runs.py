@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowsheet.verify.rung import Outcome, Run
-from solvers import Trajectory, lower, simulate
+from solvers import DaeSystem, Trajectory, lower, simulate
+from solvers.integrator import Method
 
 ATOL_SHARE = 1e-2
 """Absolute tolerance as a share of the relative one, in units of each variable's nominal value."""
@@ -14,15 +16,30 @@ ATOL_SHARE = 1e-2
 Reading = Callable[[Trajectory], Iterable[float]]
 
 
-def simulated(model: Any, times: Sequence[float], read: Reading, inputs: Mapping[Any, Any] | None = None) -> Run:
+@dataclass(frozen=True, eq=False, slots=True)
+class Simulation:
+    """Simulates a system at a relative tolerance and reads values from the trajectory."""
+
+    system: DaeSystem
+    times: Sequence[float]
+    read: Reading
+    inputs: Mapping[Any, Any] | None
+    method: Method = Method.AUTO
+
+    def __call__(self, rtol: float) -> Outcome:
+        """Return the values and the work."""
+        trajectory = simulate(self.system, self.times, inputs=self.inputs, rtol=rtol, atol=ATOL_SHARE * rtol, method=self.method)
+        return Outcome(tuple(map(float, self.read(trajectory))), trajectory.stats)
+
+
+def simulated(model: Any, times: Sequence[float], read: Reading, inputs: Mapping[Any, Any] | None = None) -> Simulation:
     """Lower a model; return what simulates it at a relative tolerance and reads values from the trajectory."""
-    system = lower(model)
+    return Simulation(lower(model), times, read, inputs)
 
-    def run(rtol: float) -> Outcome:
-        trajectory = simulate(system, times, inputs=inputs, rtol=rtol, atol=ATOL_SHARE * rtol)
-        return Outcome(tuple(map(float, read(trajectory))), trajectory.stats)
 
-    return run
+def by_radau(run: Run) -> Run:
+    """Return the same by Radau IIA, where it is a simulation."""
+    return replace(run, method=Method.RADAU) if isinstance(run, Simulation) else run
 
 
 def at_end(names: Sequence[str]) -> Reading:

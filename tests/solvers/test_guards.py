@@ -15,6 +15,8 @@ from solvers import SimulationError, lower, simulate
 from solvers.declare import Direction, Event, Interpolation, Profile, nominal
 from solvers.errors import UnsupportedModelError, UsageError
 
+pytestmark = pytest.mark.usefixtures("either_method")
+
 
 def tank(end: float = 10.0) -> ConcreteModel:
     """x' = rate(t), with a counter n and a switch s."""

@@ -37,6 +37,8 @@ from solvers import Status, lower, simulate
 from solvers.declare import Direction, Event
 from solvers.errors import NumericsError
 
+pytestmark = pytest.mark.usefixtures("either_method")
+
 
 def add_switch(block: Any, time: Any, name: str, value: float) -> None:
     """Add a discrete value: a Var that only events change."""
