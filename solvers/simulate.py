@@ -38,12 +38,9 @@ LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
 TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
 """Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
-AUTO_METHOD = Method.BDF
-"""What is taken for ``Method.AUTO``."""
-AUTO_METHOD = Method.BDF
-"""What is taken for ``Method.AUTO``."""
-AUTO_METHOD = Method.BDF
-"""What is taken for ``Method.AUTO``."""
+MOST_BY_RADAU = 50
+"""Unknowns up to which ``Method.AUTO`` is Radau IIA, which then costs less at equal error and restarts at full order after events
+(``benchmarks/methods.py``); for larger systems its factorizations cost too much."""
 RADAU_SHARE, RADAU_POWER = 0.5, -0.15
 """The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 
@@ -84,7 +81,7 @@ def simulate(
     rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
     compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
-    method : how segments are integrated (:class:`solvers.integrator.Method`); AUTO is BDF.
+    method : how segments are integrated (:class:`solvers.integrator.Method`); AUTO goes by size.
 
     Returns
     -------
@@ -391,7 +388,8 @@ class Run:
 
     def _chosen_method(self) -> Method:
         """Return the method asked for where it can be had, else BDF."""
-        wanted = AUTO_METHOD if self.method is Method.AUTO else self.method
+        suited = Method.RADAU if self.size <= MOST_BY_RADAU else Method.BDF
+        wanted = suited if self.method is Method.AUTO else self.method
         can_be_had = wanted in self.companion.methods and self.functions.layout.implicit is None
         return wanted if can_be_had else Method.BDF
 

@@ -93,7 +93,7 @@ class FailingData(_Pipe):
 
         @self.Constraint(time)
         def fall(b: Any, t: float) -> Any:
-            return b.level_rate[t] == -pyo.sqrt(b.level[t] - 1 + b.margin) * (1 / u.s)
+            return b.level_rate[t] == -(0.1 + pyo.sqrt(b.level[t] - 1 + b.margin)) * (1 / u.s)
 
 
 @declare_custom_block("Unsolvable", rule="build")

@@ -26,8 +26,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
 SHORT = {
     "beam": "undamped oscillations: local errors add up",
     "beam-tensions": "undamped oscillations: local errors add up",
-    "pleiades": "close encounters multiply errors",
-    "ring": "weakly damped oscillations multiply errors",
 }
 """Rungs that are missed, and told as missed by the command: BDF of order 5 with control of local errors does not reach them."""
 
@@ -126,7 +124,7 @@ def test_command_prints_reference_own_value_digits_and_work(capsys: pytest.Captu
     assert main(["verify", "hires", "car-axis"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "0.00623896825" in out
+    assert "0.0028499984" in out
     assert "car-axis" in out
     assert "axle" in out
     assert out.splitlines()[-1] == "2 of 2 rungs passed"
@@ -168,7 +166,7 @@ def test_json_carries_every_number(capsys: pytest.CaptureFixture[str]) -> None:
     assert [run["rtol"] for run in hires["runs"]] == [1e-4, 1e-6, 1e-8, 1e-10]
     assert all(run["digits"] >= run["needed"] for run in hires["runs"])
     assert set(hires["runs"][0]["work"]) == set(Stats().as_dict()) - {"seconds"}
-    assert hires["runs"][0]["work"]["steps"] > 100
+    assert hires["runs"][0]["work"]["steps"] > 50
     assert fekete["runs"][0]["digits"] is None
     assert fekete["passed"]
 

@@ -139,7 +139,7 @@ def test_finite_escape_keeps_what_was_computed_and_marks_it() -> None:
     partial = error.value.trajectory
     assert partial is not None
     assert partial.status is Status.INCOMPLETE
-    assert partial.t[-1] <= 1.0
+    assert partial.t[-1] <= 1.0 + 1e-9
     np.testing.assert_allclose(partial["y"][:9], 1 / (1 - partial.t[:9]), rtol=1e-5)
     assert partial["y"][-1] > 1e3  # the last good point shows the escape
 
