@@ -29,9 +29,9 @@ from flowsheet.verify.runs import ATOL_SHARE, Simulation
 from flowsheet.verify.scoring import RTOLS, correct_digits
 from solvers import Compilation, DaeSystem, Stats, Trajectory, lower, simulate
 from solvers.errors import NumericsError
-from solvers.integrator import Method
+from solvers.integrator import IntegrationMethod
 
-METHODS = (Method.BDF, Method.RADAU)
+METHODS = (IntegrationMethod.BDF, IntegrationMethod.RADAU)
 RUNGS = {
     "ivp": "hires rober rober-1e11 orego vdpol pollu medakzo emep beam pleiades arenstorf pendulum",
     "dae": "chemakzo batch-reactor hires-balance transistor nand beam-tensions",
@@ -53,7 +53,7 @@ class Problem:
     digits: Callable[[Trajectory], float]
     rtols: tuple[float, ...] = RTOLS
 
-    def run(self, rtol: float, method: Method) -> Trajectory:
+    def run(self, rtol: float, method: IntegrationMethod) -> Trajectory:
         """Simulate."""
         return simulate(
             self.system,
@@ -132,11 +132,11 @@ def problems() -> dict[str, Callable[[], Problem]]:
     return made | {"line": of_line}
 
 
-def measure(problem: Problem, rounds: int = 5) -> dict[Method, list[Figures]]:
+def measure(problem: Problem, rounds: int = 5) -> dict[IntegrationMethod, list[Figures]]:
     """Run both methods in turn at each tolerance."""
-    found: dict[Method, list[Figures]] = {method: [] for method in METHODS}
+    found: dict[IntegrationMethod, list[Figures]] = {method: [] for method in METHODS}
     for rtol in problem.rtols:
-        calls: dict[Method, Callable[[], Trajectory]] = {method: partial(problem.run, rtol, method) for method in METHODS}
+        calls: dict[IntegrationMethod, Callable[[], Trajectory]] = {method: partial(problem.run, rtol, method) for method in METHODS}
         try:
             first = {method: call() for method, call in calls.items()}
         except NumericsError as error:
@@ -159,7 +159,7 @@ def seconds_at(digits: float, figures: Sequence[Figures]) -> float:
     return math.nan
 
 
-def lines(problem: Problem, found: Mapping[Method, Sequence[Figures]]) -> Iterator[str]:
+def lines(problem: Problem, found: Mapping[IntegrationMethod, Sequence[Figures]]) -> Iterator[str]:
     """Yield the problem's part of the table."""
     for figures in zip(*(found[method] for method in METHODS), strict=True):
         parts = [

@@ -2,6 +2,7 @@
 
 from solvers.compiled import Compilation
 from solvers.diagnose import Diagnosis, diagnose
+from solvers.integrator import IntegrationMethod
 from solvers.lower import lower
 from solvers.optimize import Bound, Control, Final, FinalTime, Integrated, OptimizationError, Optimum, OptimumStatus, optimize
 from solvers.repeat import Repeater
@@ -22,6 +23,7 @@ __all__ = [
     "Final",
     "FinalTime",
     "Integrated",
+    "IntegrationMethod",
     "Method",
     "OptimizationError",
     "Optimum",

@@ -15,7 +15,7 @@ from scipy.sparse import csc_matrix
 
 from solvers.companion import Companion, Occasion, Point
 from solvers.directions import Kind, OutputFunctions, Parameter, moving_inputs, start_change
-from solvers.integrator import Method, Outcome, SegmentFunctions, SegmentIntegrator, Tangent
+from solvers.integrator import IntegrationMethod, Outcome, SegmentFunctions, SegmentIntegrator, Tangent
 from solvers.radau import Coefficients, Pattern, integrate_back
 from solvers.saltation import Boundary, BoundaryFunctions, Instant
 from solvers.schedule import Schedule
@@ -115,7 +115,7 @@ class Recording(Companion):
     # -- what the run asks for ----------------------------------------------------------------------------------------
 
     def integrator(
-        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: Method
+        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: IntegrationMethod
     ) -> SegmentIntegrator:
         """Return an integrator that records."""
         return Recorder(functions, t, y, rtol, atol, method=method)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvers.integrator import Method, SegmentFunctions, SegmentIntegrator
+from solvers.integrator import IntegrationMethod, SegmentFunctions, SegmentIntegrator
 from solvers.schedule import Schedule
 from solvers.start import Values
 
@@ -34,11 +34,11 @@ class Occasion(NamedTuple):
 class Companion:
     """Carries nothing along; what carries something says so by methods of its own."""
 
-    methods: tuple[Method, ...] = (Method.BDF, Method.RADAU)
+    methods: tuple[IntegrationMethod, ...] = (IntegrationMethod.BDF, IntegrationMethod.RADAU)
     """By what the run may be integrated, the preferred one first."""
 
     def integrator(
-        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: Method
+        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: IntegrationMethod
     ) -> SegmentIntegrator:
         """Return what integrates the run's segments, for local tolerances of (x, z)."""
         return SegmentIntegrator(functions, t, y, rtol, atol, method=method)

@@ -12,7 +12,7 @@ import numpy as np
 
 from solvers.companion import Companion, Occasion, Point
 from solvers.directions import Kind, OutputFunctions, Parameter, moving_inputs, scale_of, start_change
-from solvers.integrator import Method, SegmentFunctions, SegmentIntegrator, Tangent
+from solvers.integrator import IntegrationMethod, SegmentFunctions, SegmentIntegrator, Tangent
 from solvers.saltation import Boundary, BoundaryFunctions, Instant, jumped
 from solvers.schedule import Schedule
 from solvers.simulate import Run
@@ -41,10 +41,10 @@ class Forward(Companion):
 
     # -- what the run asks for ----------------------------------------------------------------------------------------
 
-    methods = (Method.BDF,)
+    methods = (IntegrationMethod.BDF,)
 
     def integrator(
-        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: Method
+        self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: IntegrationMethod
     ) -> SegmentIntegrator:
         """Return the integrator of states and derivatives.
 

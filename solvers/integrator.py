@@ -88,7 +88,7 @@ def _buffer_evaluation() -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-class Method(Enum):
+class IntegrationMethod(Enum):
     """How segments are integrated."""
 
     AUTO = "auto"
@@ -246,7 +246,7 @@ class SegmentIntegrator:
         atol: np.ndarray,
         kept: np.ndarray | None = None,
         tangent: Tangent | None = None,
-        method: Method = Method.BDF,
+        method: IntegrationMethod = IntegrationMethod.BDF,
     ) -> None:
         size = functions.state_count + len(functions.system.algebraics)
         layout = functions.layout
@@ -292,7 +292,7 @@ class SegmentIntegrator:
             None if tangent is None else self._tangent_parts(tangent),
             layout.implicit,
             None if layout.algebra is None else (*layout.algebra, np.ascontiguousarray(atol[functions.state_count : size], dtype=float)),
-            method is Method.RADAU,
+            method is IntegrationMethod.RADAU,
         )
 
     def _buffer(self, function: ca.Function, *results: np.ndarray) -> ca.FunctionBuffer:

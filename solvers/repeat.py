@@ -8,6 +8,7 @@ from typing import Any
 
 from solvers.compiled import Compilation
 from solvers.errors import UsageError
+from solvers.integrator import IntegrationMethod
 from solvers.schedule import make_schedule, names_of_component
 from solvers.simulate import Kept, Run, check_tolerances, checked_times, current_system, given_values
 from solvers.start import read_values
@@ -23,7 +24,7 @@ class Repeater:
 
     Parameters
     ----------
-    model, t_eval, rtol, atol, compilation : as for :func:`solvers.simulate`.
+    model, t_eval, rtol, atol, compilation, method : as for :func:`solvers.simulate`.
     inputs : what holds in every call that does not say otherwise.
 
     Examples
@@ -50,12 +51,13 @@ class Repeater:
         rtol: float = 1e-8,
         atol: float = 1e-10,
         compilation: Compilation = Compilation.AUTO,
+        method: IntegrationMethod = IntegrationMethod.AUTO,
     ) -> None:
         self.system = current_system(model)
         self._times = checked_times(self.system, t_eval)
         check_tolerances(rtol, atol)
         self._tolerances = float(rtol), float(atol)
-        self._compilation = compilation
+        self._choices = compilation, method
         self._inputs = dict(inputs or {})
         schedule = make_schedule(self.system, self._inputs)
         self._values = read_values(self.system, [*schedule.profiles, *schedule.inputs])
@@ -71,7 +73,7 @@ class Repeater:
             for key, value in starts.items():
                 x[self._state(key)] = float(value)
             values = replace(values, x=x)
-        return Run(self.system, self._times, schedule, values, *self._tolerances, self._compilation, kept=self._kept).trajectory()
+        return Run(self.system, self._times, schedule, values, *self._tolerances, *self._choices, kept=self._kept).trajectory()
 
     def _state(self, key: Any) -> int:
         names = [key] if isinstance(key, str) else names_of_component(self.system, key)

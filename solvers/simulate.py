@@ -19,7 +19,7 @@ from solvers.companion import Cause, Companion, Occasion
 from solvers.compiled import CodeOfSegment, Compilation
 from solvers.errors import NumericsError, UsageError
 from solvers.implicit import start_problem
-from solvers.integrator import Method, Outcome, SegmentFunctions, SegmentIntegrator
+from solvers.integrator import IntegrationMethod, Outcome, SegmentFunctions, SegmentIntegrator
 from solvers.lower import lower
 from solvers.origin import MOST_VARIABLES, find_origin
 from solvers.schedule import Schedule, make_schedule
@@ -39,7 +39,7 @@ LOCAL_SHARE, LOOSE = 0.03, 1e-4
 TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
 """Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
 MOST_BY_RADAU = 50
-"""Unknowns up to which ``Method.AUTO`` is Radau IIA, which then costs less at equal error and restarts at full order after events
+"""Unknowns up to which ``IntegrationMethod.AUTO`` is Radau IIA: it then costs less at equal error and begins at full order after events
 (``benchmarks/methods.py``); for larger systems its factorizations cost too much."""
 RADAU_SHARE, RADAU_POWER = 0.5, -0.15
 """The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
@@ -68,7 +68,7 @@ def simulate(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     compilation: Compilation = Compilation.AUTO,
-    method: Method = Method.AUTO,
+    method: IntegrationMethod = IntegrationMethod.AUTO,
 ) -> Trajectory:
     """Simulate a Pyomo DAE model or a lowered system from the first point of its time set.
 
@@ -81,7 +81,7 @@ def simulate(
     rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
     compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
-    method : how segments are integrated (:class:`solvers.integrator.Method`); AUTO goes by size.
+    method : how segments are integrated (:class:`solvers.IntegrationMethod`); AUTO goes by size.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def prepared_run(
     rtol: float,
     atol: float,
     compilation: Compilation = Compilation.AUTO,
-    method: Method = Method.AUTO,
+    method: IntegrationMethod = IntegrationMethod.AUTO,
 ) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
@@ -147,7 +147,7 @@ def checked_times(system: DaeSystem, t_eval: Any) -> np.ndarray:
     return times
 
 
-def local_share(rtol: float, method: Method = Method.BDF) -> float:
+def local_share(rtol: float, method: IntegrationMethod = IntegrationMethod.BDF) -> float:
     """Return the share of the tolerances to which local errors are held, so that the global error stays near the tolerances.
 
     Local errors of a method of order 5 that are held to a tolerance per step add up to a global error like tolerance^(5/6): the share
@@ -159,10 +159,10 @@ def local_share(rtol: float, method: Method = Method.BDF) -> float:
 
     >>> [f"{local_share(rtol):.3g}" for rtol in (1e-2, 1e-4, 1e-9)]
     ['0.03', '0.03', '0.003']
-    >>> [f"{local_share(rtol, Method.RADAU):.3g}" for rtol in (1e-2, 1e-4, 1e-8)]
+    >>> [f"{local_share(rtol, IntegrationMethod.RADAU):.3g}" for rtol in (1e-2, 1e-4, 1e-8)]
     ['0.5', '0.5', '1.99']
     """
-    if method is Method.RADAU:
+    if method is IntegrationMethod.RADAU:
         return RADAU_SHARE * min(1.0, rtol / LOOSE) ** RADAU_POWER
     share = LOCAL_SHARE * min(1.0, rtol / LOOSE) ** 0.2
     return max(share, min(LOCAL_SHARE, FINEST / rtol))
@@ -200,7 +200,7 @@ class Run:
     rtol: float
     atol: float
     compilation: Compilation = Compilation.AUTO
-    method: Method = Method.AUTO
+    method: IntegrationMethod = IntegrationMethod.AUTO
     companion: Companion = field(default_factory=Companion)
     kept: Kept | None = None
     records: list[EventRecord] = field(default_factory=list)
@@ -343,7 +343,7 @@ class Run:
         outcome, t, _, _ = driver.run(stop, np.zeros(0), 0, np.zeros((0, self.outputs.shape[1])), 1)
         if outcome < 0:
             return []
-        later = self._once_left(driver, t) if driver.method is Method.RADAU else self._guards_at(t, driver.y)
+        later = self._once_left(driver, t) if driver.method is IntegrationMethod.RADAU else self._guards_at(t, driver.y)
         for place in self.undecided:
             self.watch.offset[place] = np.copysign(self.watch.offset[place], later[place])
         self.undecided.clear()
@@ -386,12 +386,12 @@ class Run:
                 self.kept.drivers[id(self.functions)] = self.driver
         return self.driver
 
-    def _chosen_method(self) -> Method:
+    def _chosen_method(self) -> IntegrationMethod:
         """Return the method asked for where it can be had, else BDF."""
-        suited = Method.RADAU if self.size <= MOST_BY_RADAU else Method.BDF
-        wanted = suited if self.method is Method.AUTO else self.method
+        suited = IntegrationMethod.RADAU if self.size <= MOST_BY_RADAU else IntegrationMethod.BDF
+        wanted = suited if self.method is IntegrationMethod.AUTO else self.method
         can_be_had = wanted in self.companion.methods and self.functions.layout.implicit is None
-        return wanted if can_be_had else Method.BDF
+        return wanted if can_be_had else IntegrationMethod.BDF
 
     def _fill_at(self, t: float) -> None:
         """Fill the output at the present time, if there is one, with what holds after all that happened at it."""

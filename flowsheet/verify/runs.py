@@ -8,7 +8,7 @@ from typing import Any
 
 from flowsheet.verify.rung import Outcome, Run
 from solvers import DaeSystem, Trajectory, lower, simulate
-from solvers.integrator import Method
+from solvers.integrator import IntegrationMethod
 
 ATOL_SHARE = 1e-2
 """Absolute tolerance as a share of the relative one, in units of each variable's nominal value."""
@@ -24,7 +24,7 @@ class Simulation:
     times: Sequence[float]
     read: Reading
     inputs: Mapping[Any, Any] | None
-    method: Method = Method.AUTO
+    method: IntegrationMethod = IntegrationMethod.AUTO
 
     def __call__(self, rtol: float) -> Outcome:
         """Return the values and the work."""
@@ -39,7 +39,7 @@ def simulated(model: Any, times: Sequence[float], read: Reading, inputs: Mapping
 
 def by_radau(run: Run) -> Run:
     """Return the same by Radau IIA, where it is a simulation."""
-    return replace(run, method=Method.RADAU) if isinstance(run, Simulation) else run
+    return replace(run, method=IntegrationMethod.RADAU) if isinstance(run, Simulation) else run
 
 
 def at_end(names: Sequence[str]) -> Reading:

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from solvers.integrator import Method
+from solvers.integrator import IntegrationMethod
 
 
-@pytest.fixture(params=[Method.BDF, Method.RADAU], ids=["bdf", "radau"])
-def either_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Method:
+@pytest.fixture(params=[IntegrationMethod.BDF, IntegrationMethod.RADAU], ids=["bdf", "radau"])
+def either_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> IntegrationMethod:
     """Run a test with either method in place of the one that suits."""
-    monkeypatch.setattr(sys.modules["solvers.simulate"], "MOST_BY_RADAU", 10**9 if request.param is Method.RADAU else 0)
-    method: Method = request.param
+    monkeypatch.setattr(sys.modules["solvers.simulate"], "MOST_BY_RADAU", 10**9 if request.param is IntegrationMethod.RADAU else 0)
+    method: IntegrationMethod = request.param
     return method

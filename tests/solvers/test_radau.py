@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 
 from solvers import Repeater, SimulationError, Trajectory, lower, sensitivities, simulate
 from solvers.declare import Direction, Event, Interpolation, Profile, nominal
-from solvers.integrator import Method, Outcome, SegmentFunctions, SegmentIntegrator
+from solvers.integrator import IntegrationMethod, Outcome, SegmentFunctions, SegmentIntegrator
 
 
 def model_of(end: float, starts: Sequence[float], slopes: Callable[[ConcreteModel, Any], Sequence[Any]]) -> ConcreteModel:
@@ -37,7 +37,7 @@ def model_of(end: float, starts: Sequence[float], slopes: Callable[[ConcreteMode
 
 
 def by_radau(model: Any, times: Any, **more: Any) -> Trajectory:
-    return simulate(model, times, method=Method.RADAU, **more)
+    return simulate(model, times, method=IntegrationMethod.RADAU, **more)
 
 
 def bernoulli() -> ConcreteModel:
@@ -61,7 +61,7 @@ def driver_of(model: ConcreteModel, t: float, y: Sequence[float]) -> tuple[Segme
     system = lower(model)
     functions = SegmentFunctions(system, ())
     start = np.array(y, dtype=float)
-    driver = SegmentIntegrator(functions, t, start, 1e-12, np.full(len(start), 1e-13), method=Method.RADAU)
+    driver = SegmentIntegrator(functions, t, start, 1e-12, np.full(len(start), 1e-13), method=IntegrationMethod.RADAU)
     inputs = len(system.inputs)
     return driver, functions.constants(np.zeros(len(system.parameters)), np.zeros(inputs), np.zeros(inputs), t)
 

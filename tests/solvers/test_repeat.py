@@ -8,7 +8,7 @@ import pytest
 from flowsheet.verify.circuits import nand_gate, nand_inputs
 from flowsheet.verify.events import draining_hopper
 from flowsheet.verify.problems import HIRES, build_model
-from solvers import Repeater, SimulationError, lower, simulate
+from solvers import IntegrationMethod, Repeater, SimulationError, lower, simulate
 from solvers.errors import UsageError
 from tests.solvers.test_diagnose import decay, with_equation
 
@@ -57,3 +57,13 @@ def test_unknown_names_are_refused() -> None:
         repeat(starts={"yy": 1.0})
     with pytest.raises(UsageError, match="rte"):
         repeat({"rte": 1.0})
+
+
+@pytest.mark.parametrize("method", [IntegrationMethod.BDF, IntegrationMethod.RADAU])
+def test_a_repeater_integrates_as_it_is_told(method: IntegrationMethod) -> None:
+    system = lower(build_model(HIRES))
+    t = np.linspace(0.0, 300.0, 5)
+    expected = simulate(system, t, method=method)
+    found = Repeater(system, t, method=method)()
+    assert found.x.tobytes() == expected.x.tobytes()
+    assert found.stats.steps == expected.stats.steps
