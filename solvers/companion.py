@@ -43,6 +43,9 @@ class Companion:
         """Return what integrates the run's segments, for local tolerances of (x, z)."""
         return SegmentIntegrator(functions, t, y, rtol, atol, method=method)
 
+    def ran(self, evaluations: int) -> None:
+        """Take note of how often slopes have been evaluated in a run that was completed."""
+
     def width(self, size: int) -> int:
         """Length of a row of outputs for a system of that size."""
         return size

@@ -49,36 +49,32 @@ class Compilation(Enum):
 
 
 @dataclass(eq=False)
-class CodeOfSegment:
-    """What is known of the compiled code of a system's functions, over all runs of the system."""
+class LazyCode:
+    """Functions of a system and, once that pays, their compiled code; kept over all runs of the system."""
 
-    functions: SegmentFunctions
-    compiled: SegmentFunctions | None = None
+    parts: tuple[ca.Function, ...]
+    """Scalar (SX) functions whose names differ."""
+    compiled: tuple[ca.Function, ...] | None = None
     spent: float = 0.0
     """Seconds that compiled code would have saved so far."""
     next_attempt: float = 0.0
     """How much has to be spent before compiled code is asked for again."""
 
-    def choose(self, compilation: Compilation) -> SegmentFunctions:
-        """Return the functions that a run calls."""
-        if compilation is Compilation.NEVER or self.functions.system.joined is not None:
-            return self.functions
+    def choose(self, compilation: Compilation) -> tuple[ca.Function, ...] | None:
+        """Return the compiled functions if a run is to call them."""
+        if compilation is Compilation.NEVER or not all(part.is_a("SXFunction") for part in self.parts):
+            return None
         always = compilation is Compilation.ALWAYS
         if self.compiled is None and (always or self.spent >= self.next_attempt):
             builds = always or self._pays
-            code = find_code(self._parts, source=(lambda: self._rolled.source) if builds else None, waits=always)
+            self.compiled = find_code(self.parts, source=(lambda: self._rolled.source) if builds else None, waits=always)
             # what fails, or is being compiled by another process, is tried again ever more rarely
             self.next_attempt = 2 * self.spent if builds else self._cost
-            if code is not None:
-                slopes, jacobian, guards = code
-                self.compiled = self.functions.with_code(Code(slopes, jacobian, guards, self.functions.layout))
-        return self.functions if self.compiled is None else self.compiled
+        return self.compiled
 
-    def ran(self, functions: SegmentFunctions, evaluations: int, jacobians: int) -> None:
-        """Count what a run has spent, if it was interpreted."""
-        if functions is self.functions and functions.system.joined is None:
-            executed = evaluations * functions.slopes.n_instructions() + jacobians * functions.jacobian.n_instructions()
-            self.spent += executed * SAVED_PER_INSTRUCTION
+    def ran(self, instructions: float) -> None:
+        """Count instructions that the virtual machine has executed."""
+        self.spent += instructions * SAVED_PER_INSTRUCTION
 
     @property
     def _pays(self) -> bool:
@@ -93,15 +89,42 @@ class CodeOfSegment:
 
     @property
     def _cost_of_source(self) -> float:
-        return SOURCE_PER_INSTRUCTION * sum(function.n_instructions() for function in self._parts)
-
-    @property
-    def _parts(self) -> list[ca.Function]:
-        return [self.functions.slopes, self.functions.jacobian, self.functions.guards]
+        return SOURCE_PER_INSTRUCTION * sum(part.n_instructions() for part in self.parts)
 
     @cached_property
     def _rolled(self) -> Rolled:
-        return roll(self._parts)
+        return roll(self.parts)
+
+
+class CodeOfSegment:
+    """The functions of a segment, interpreted and compiled."""
+
+    def __init__(self, functions: SegmentFunctions) -> None:
+        self.functions = functions
+        self._compiled: SegmentFunctions | None = None
+
+    @cached_property
+    def code(self) -> LazyCode:
+        """Slopes, Jacobian and guards."""
+        return LazyCode((self.functions.slopes, self.functions.jacobian, self.functions.guards))
+
+    def choose(self, compilation: Compilation) -> SegmentFunctions:
+        """Return the functions that a run calls."""
+        if compilation is Compilation.NEVER:
+            return self.functions
+        parts = self.code.choose(compilation)
+        if parts is None:
+            return self.functions
+        if self._compiled is None:
+            slopes, jacobian, guards = parts
+            self._compiled = self.functions.with_code(Code(slopes, jacobian, guards, self.functions.layout))
+        return self._compiled
+
+    def ran(self, functions: SegmentFunctions, evaluations: int, jacobians: int) -> None:
+        """Count what a run has spent, if it was interpreted."""
+        if functions is self.functions and functions.system.joined is None:
+            slopes, jacobian, _ = self.code.parts
+            self.code.ran(evaluations * slopes.n_instructions() + jacobians * jacobian.n_instructions())
 
 
 SAVED_PER_INSTRUCTION = 1.1e-9

@@ -7,10 +7,12 @@ They share the method's steps and one factorization, and their local errors are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from solvers.companion import Companion, Occasion, Point
+from solvers.compiled import LazyCode
 from solvers.directions import Kind, OutputFunctions, Parameter, moving_inputs, scale_of, start_change
 from solvers.integrator import IntegrationMethod, SegmentFunctions, SegmentIntegrator, Tangent
 from solvers.saltation import Boundary, BoundaryFunctions, Instant, jumped
@@ -35,6 +37,7 @@ class Forward(Companion):
         self._change = np.zeros((self._states + self._inputs + len(system.parameters), len(parameters)))
         self._algebraic: np.ndarray | None = None
         self._instant: Instant | None = None
+        self._code: LazyCode | None = None
         self._times: Mapping[int, np.ndarray] = {}
         self._used = np.concatenate([outputs.used[0], run.functions.state_count + outputs.used[1]]).astype(int)
         self._input_changes = np.zeros((len(run.times), self._inputs, len(parameters)))
@@ -56,13 +59,25 @@ class Forward(Companion):
         scales = [scale_of(system, parameter, self._run.values) for parameter in self._parameters]
         chosen = [p.place for p in self._parameters if p.kind is Kind.PARAMETER]
         columns = (*sorted(chosen), *(len(system.parameters) + place for place in self._moving_inputs))
-        tangent: Tangent = system.made(("tangent", functions.ramped, columns), lambda: functions.tangent(columns))
+        key = functions.ramped, columns
+        tangent: Tangent = system.made(("tangent", *key), lambda: functions.tangent(columns))
+        code: LazyCode = system.made(("code of tangent", *key), lambda: LazyCode((tangent.function,)))
+        compiled = code.choose(self._run.compilation)
+        if compiled is None:
+            self._code = code
+        else:
+            tangent = replace(tangent, function=compiled[0])
         kept = np.concatenate([np.arange(len(y)), *(len(y) * (1 + block) + self._used for block in range(blocks))])
         full = np.concatenate([y, np.zeros(len(y) * blocks)])
         tolerances = np.concatenate([atol, *(atol / scale for scale in scales)])
         self._seeded = [self._states + self._inputs + place for place in sorted(chosen)]
         self._seeded += [self._states + place for place in self._moving_inputs]
         return SegmentIntegrator(functions, t, full, share * rtol, share * tolerances, kept, tangent, method)
+
+    def ran(self, evaluations: int) -> None:
+        """Count what the run has spent on what could be compiled."""
+        if self._code is not None and self.system.joined is None:
+            self._code.ran(evaluations * self._code.parts[0].n_instructions())
 
     def width(self, size: int) -> int:
         """Length of a row: the states and what the outputs need of the derivatives."""

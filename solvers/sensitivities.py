@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from solvers.adjoint import Recording
+from solvers.compiled import Compilation
 from solvers.directions import OutputFunctions, find_outputs, find_parameters
 from solvers.errors import NumericsError, UnsupportedModelError, UsageError
 from solvers.forward import Forward
@@ -82,6 +83,7 @@ def sensitivities(
     rtol: float = 1e-8,
     atol: float = 1e-10,
     method: Method = Method.FORWARD,
+    compilation: Compilation = Compilation.AUTO,
 ) -> Sensitivities:
     """Simulate a model and return derivatives of its outputs by parameters.
 
@@ -96,6 +98,7 @@ def sensitivities(
     rtol, atol : tolerances of states and derivatives alike. The absolute tolerance of the derivative by p is that of the state over
         the magnitude of p: its value, else its nominal value, else 1.
     method : FORWARD for few parameters, ADJOINT for few outputs at few times and many parameters.
+    compilation : as for :func:`solvers.simulate`.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def sensitivities(
         )
     if t_eval is None:
         t_eval = sorted(float(point) for point in system.time.set)
-    run = prepared_run(system, t_eval, inputs, rtol, atol)
+    run = prepared_run(system, t_eval, inputs, rtol, atol, compilation)
     chosen = find_parameters(system, run.schedule, parameters)
     names = find_outputs(system, outputs)
     carried = Recording if method is Method.ADJOINT else Forward

@@ -49,7 +49,7 @@ class TabletPressData(UnitBlock):
     |---|---|---|
     | mass[c], level = M | powder in hopper and feed frame, by component (state) and together | kg |
     | fill_depth, thickness, paddle_speed | die filling depth, in-die thickness, feed-frame speed (inputs) | m, m, rev/s |
-    | level_setpoint | hopper mass at which the turret runs at nominal speed (input) | kg |
+    | nominal_speed, level_setpoint | turret speed (input) at a hopper mass (input) | rev/s, kg |
     | speed_loss, depth_gain | xi1, xi2 of the die filling | - |
     | kawakita_density, kawakita_a, kawakita_b | rho_c, a, b of the blend | -, -, 1/Pa |
     | recovery, recovery_density | eps0, rho_ce of the elastic recovery, all of it axial | - |
@@ -58,8 +58,9 @@ class TabletPressData(UnitBlock):
     Assumptions: hopper and feed frame together are well mixed; specific volumes are additive, in bulk and in true density;
     compaction constants are those of the blend. The turret follows the hopper level by a proportional controller, so
     that the line keeps its inventory: the level settles where turret and feed agree, within ``1/level_gain`` of set point,
-    and the turret stops below ``1 - 1/level_gain`` of it. Below the heel dies fill partly, so that outflow ends with
-    the powder; far above it tablets lack heel^2/(2 M^2) of their mass. Above ``pressure_limit`` the punches give way.
+    and the turret stops below ``1 - 1/level_gain`` of it; with ``level_gain = 0`` a signal may drive ``nominal_speed`` instead.
+    Below the heel dies fill partly, so that outflow ends with the powder; far above it tablets lack heel^2/(2 M^2) of their
+    mass. Above ``pressure_limit`` the punches give way.
 
     Valid for any inflow that is not negative, zero and an empty hopper included; strengths within the fitted range of densities.
 
@@ -75,7 +76,7 @@ class TabletPressData(UnitBlock):
         _positive("fill_depth", u.m, "die filling depth", 0.010, "source: 7-13 mm in Bachawala 2025", input=True),
         _positive("thickness", u.m, "in-die thickness at main compression", 0.0026, "source: 2.44 mm in Bachawala 2025", input=True),
         Parameter("stations", u.dimensionless, "dies on the turret", 30, 1, integer=True, source="assumed"),
-        _positive("nominal_speed", REV_PER_S, "turret speed at the level set point", 0.75, "recalled: 20-60 rpm"),
+        _positive("nominal_speed", REV_PER_S, "turret speed at the level set point", 0.75, "recalled: 20-60 rpm", input=True),
         _positive("speed_limit", REV_PER_S, "top turret speed", 1.2, "assumed: 72 rpm"),
         _positive("paddle_speed", REV_PER_S, "feed-frame speed", 1.0, "assumed: 60 rpm", input=True),
         Parameter("speed_loss", u.dimensionless, "loss of die filling with turret speed", 0.10, 0.0, source="illustrative"),
@@ -163,7 +164,7 @@ class TabletPressData(UnitBlock):
     def _add_filling(self, time: Any, stations: int) -> None:
         @self.Constraint(time, doc="level control: the turret follows the hopper level")
         def level_control(b: Any, t: float) -> Any:
-            asked = b.nominal_speed * (1 + b.level_gain * (b.level[t] / b.level_setpoint[t] - 1))
+            asked = b.nominal_speed[t] * (1 + b.level_gain * (b.level[t] / b.level_setpoint[t] - 1))
             return b.turret_speed[t] == laws.smooth_clip(asked, 0 * REV_PER_S, b.speed_limit, KINK_WIDTH * b.speed_limit)
 
         @self.Expression(time, doc="tablet mass while the hopper is not empty")

@@ -123,6 +123,18 @@ def test_the_case_holds_its_tablet_mass(tmp_path: Path) -> None:
     assert len([event for event in results.events if event.event == "sample"]) == 400
 
 
+def test_a_controlled_line_keeps_its_inventory_for_an_hour(tmp_path: Path) -> None:
+    results = run_case(load_case(CASE.parents[1] / "controlled_line"), out=tmp_path / "out")
+    t, level = results.t, results["press.level"]
+    assert t[-1] == HOUR
+    assert np.abs(level - 0.4).max() < 0.08
+    assert np.abs(level[t > 3000.0] - 0.4).max() < 0.03
+    assert np.abs(results["press.tablet_mass"] - 250e-6).max() < 2.5e-6
+    assert np.abs(results["press.break_force"][t > 600.0] - 170.0).max() < 8.0
+    assert results["press.throughput"][t > 3000.0].mean() == pytest.approx(23 / HOUR, rel=0.01)
+    assert max(abs(row.relative) for row in results.balance) < 1e-9
+
+
 def test_a_case_with_signals_is_read_again_from_its_record() -> None:
     case = load_case(CASE)
     again = case_from_resolved(case.resolved)

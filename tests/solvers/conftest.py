@@ -12,6 +12,7 @@ from solvers.integrator import IntegrationMethod
 @pytest.fixture(params=[IntegrationMethod.BDF, IntegrationMethod.RADAU], ids=["bdf", "radau"])
 def either_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> IntegrationMethod:
     """Run a test with either method in place of the one that suits."""
-    monkeypatch.setattr(sys.modules["solvers.simulate"], "MOST_BY_RADAU", 10**9 if request.param is IntegrationMethod.RADAU else 0)
+    for limit in ("MOST_BY_RADAU", "MOST_BY_RADAU_WITH_EVENTS"):
+        monkeypatch.setattr(sys.modules["solvers.simulate"], limit, 10**9 if request.param is IntegrationMethod.RADAU else 0)
     method: IntegrationMethod = request.param
     return method

@@ -19,7 +19,7 @@ from benchmarks import column
 from flowsheet.case_load import load_case
 from flowsheet.flowsheet import Flowsheet
 from flowsheet.verify.problems import HIRES, ROBER, InitialValueProblem, build_model
-from solvers import Compilation, Status, Trajectory, compiled, lower, simulate
+from solvers import Compilation, Status, Trajectory, compiled, lower, sensitivities, simulate
 from solvers.compiled import CACHE_VARIABLE, CodeOfSegment, cache_folder, compiler_seconds, find_code
 from solvers.integrator import SegmentFunctions
 from solvers.rolled import roll
@@ -192,8 +192,8 @@ def test_a_system_is_compiled_once_it_was_interpreted_for_as_long_as_that_takes(
     assert not simulate(system, [1.0]).compiled
     assert not list(cache.glob("*.so"))
     code: CodeOfSegment = system.made(("segment", ()), lambda: None)
-    assert 0 < code.spent < compiler_seconds(1)
-    code.spent = 10.0
+    assert 0 < code.code.spent < compiler_seconds(1)
+    code.code.spent = 10.0
     assert simulate(system, [1.0]).compiled
     assert simulate(system, [1.0]).compiled
     assert not simulate(system, [1.0], compilation=Compilation.NEVER).compiled
@@ -203,6 +203,15 @@ def test_a_system_is_compiled_once_it_was_interpreted_for_as_long_as_that_takes(
 def test_what_the_cache_holds_is_used_at_once() -> None:
     simulate(decay(), [1.0], compilation=Compilation.ALWAYS)
     assert simulate(decay(), [1.0]).compiled
+
+
+@needs_compiler
+def test_derivatives_are_the_same_bytes_compiled(cache: Path) -> None:
+    system = lower(decay())
+    found = [sensitivities(system, ["k"], ["x"], [0.5, 1.0], compilation=choice) for choice in (Compilation.NEVER, Compilation.ALWAYS)]
+    assert found[0].array.tobytes() == found[1].array.tobytes()
+    assert found[1]["x", "k"][-1] == pytest.approx(-np.exp(-2.0), rel=1e-6)
+    assert len(list(cache.glob("*.so"))) == 2  # the run's own functions and those of the derivatives
 
 
 # -- when it cannot be done -----------------------------------------------------------------------------------------

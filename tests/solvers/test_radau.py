@@ -200,7 +200,8 @@ def test_the_end_of_a_segment_is_hit_exactly() -> None:
 
 
 def test_the_same_bits_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["solvers.simulate"], "MOST_BY_RADAU", 10**9)
+    for limit in ("MOST_BY_RADAU", "MOST_BY_RADAU_WITH_EVENTS"):
+        monkeypatch.setattr(sys.modules["solvers.simulate"], limit, 10**9)
     model = implicit_decay()
     model.e = Event(guard=lambda m, t: m.z[t] - 0.5, transition=lambda m, t: [(m.x0[t], m.x0[t] + 0.3), (m.n[t], m.n[t] + 1)])
     times = np.linspace(0, 4, 17)
@@ -218,7 +219,8 @@ def test_the_same_bits_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_derivatives_carried_along_stay_with_bdf(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(1.0, [1.0], lambda m, t: [-2 * m.x0[t]])
     plain = sensitivities(model, ["x0"], ["x0"], [1.0])
-    monkeypatch.setattr(sys.modules["solvers.simulate"], "MOST_BY_RADAU", 10**9)
+    for limit in ("MOST_BY_RADAU", "MOST_BY_RADAU_WITH_EVENTS"):
+        monkeypatch.setattr(sys.modules["solvers.simulate"], limit, 10**9)
     forced = sensitivities(model, ["x0"], ["x0"], [1.0])
     assert plain.trajectory.stats.steps == forced.trajectory.stats.steps
 
