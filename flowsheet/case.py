@@ -11,7 +11,7 @@ from flowsheet.problems import Problem
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
 from flowsheet.schema import SCHEMA
-from solvers.declare import Profile
+from solvers.declare import Direction, Phase, Profile
 from units.stream import Material
 
 
@@ -36,6 +36,30 @@ class StreamSpec:
     def resolved(self) -> dict[str, str]:
         """What a case file says of it."""
         return {"name": self.name, "from": self.source, "to": self.target}
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpec:
+    """A phase of the recipe, and the SI units of all variables that it names."""
+
+    phase: Phase
+    units: Mapping[str, str]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The phase as plain data, with units."""
+        phase = self.phase
+        entry: dict[str, Any] = {"name": phase.name}
+        for key, values in (("set", phase.sets), ("ramp", phase.ramps)):
+            if values:
+                entry[key] = {variable: _with_unit(value, self.units[variable]) for variable, value in values.items()}
+        if phase.after is not None:
+            entry["after"] = _with_unit(phase.after, "s")
+        if phase.until is not None:
+            passed = "above" if phase.until.direction is Direction.RISING else "below"
+            value = _with_unit(phase.until.value, self.units[phase.until.variable])
+            entry["until"] = {"variable": phase.until.variable, passed: value}
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +95,7 @@ class Case:
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
     materials : components by name, in the order of the file.
-    units, streams, signals, profiles, specifications : in the order of the file.
+    units, streams, signals, phases, profiles, specifications : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
     """
@@ -88,6 +112,7 @@ class Case:
     units: tuple[UnitSpec, ...]
     streams: tuple[StreamSpec, ...]
     signals: tuple[StreamSpec, ...]
+    phases: tuple[PhaseSpec, ...]
     profiles: tuple[ProfileSpec, ...]
     specifications: tuple[Specification, ...]
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
@@ -119,6 +144,7 @@ class Case:
             "units": {unit.name: _resolved_unit(unit) for unit in self.units},
             "streams": [stream.resolved for stream in self.streams],
             "signals": [signal.resolved for signal in self.signals],
+            "phases": [phase.resolved for phase in self.phases],
             "profiles": [
                 {
                     "variable": spec.variable,
@@ -166,6 +192,7 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
         document[section] = {name: _plain(resolved[section][name]) for name in names}
     for section in ("streams", "signals"):
         document[section] = [dict(stream) for stream in resolved[section]]
+    document["phases"] = [{key: _plain(value) for key, value in phase.items()} for phase in resolved["phases"]]
     document["profiles"] = [
         {
             "variable": profile["variable"],

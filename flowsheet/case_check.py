@@ -85,6 +85,19 @@ def read_table(check: Checker, table: object, path: KeyPath, keys: Sequence[Key]
     return values
 
 
+def read_entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """Return the tables of an array of tables, read by their keys, with their paths."""
+    if tables is None:
+        return []
+    if not isinstance(tables, list):
+        check.problem((section,), f"expected an array of tables (got {shown(tables)})", f"[[{section}]] in double brackets")
+        return []
+    if len(tables) > most:
+        check.problem((section,), f"too many: {len(tables)}", f"at most {most}")
+        return []
+    return [((section, number), read_table(check, table, (section, number), keys)) for number, table in enumerate(tables)]
+
+
 def unknown_keys(check: Checker, table: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> None:
     """Note every key of a table that is not known, with the nearest known one."""
     for name in table:

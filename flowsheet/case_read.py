@@ -10,7 +10,8 @@ from typing import Any
 
 from flowsheet import schema
 from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
-from flowsheet.case_check import Checker, missing, read_number, read_parameter, read_table, unknown_keys
+from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
+from flowsheet.case_phases import read_phases
 from flowsheet.connections import Ports, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
@@ -66,8 +67,10 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     units = _read_units(check, top["units"], materials)
     streams = _read_streams(check, top["streams"], units)
     signals = _read_signals(check, top["signals"], units, {stream.name for stream in streams})
-    driven = {signal.target: signal.name for signal in signals}
-    profiles = _read_profiles(check, top["profiles"], units, horizon, driven)
+    driven = {signal.target: f"the signal {signal.name}" for signal in signals}
+    phases = read_phases(check, top["phases"], units.blocks, units.broken, driven)
+    taken = driven | {variable: "a phase of the recipe" for spec in phases for variable in (*spec.phase.sets, *spec.phase.ramps)}
+    profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
     specifications = _read_specifications(check, top["specifications"], units)
     if check.problems:
         raise CaseErrors(_in_order(check.problems))
@@ -86,6 +89,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         units=tuple(spec for name, spec in units.specs.items() if name not in units.left_out),
         streams=streams,
         signals=signals,
+        phases=phases,
         profiles=profiles,
         specifications=specifications,
         warnings=tuple(_in_order(check.warnings)),
@@ -293,19 +297,6 @@ def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[st
 # --- streams, profiles, specifications -------------------------------------------------------------------------------
 
 
-def _entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[KeyPath, dict[str, Any]]]:
-    """Return the tables of an array of tables, read by their keys, with their paths."""
-    if tables is None:
-        return []
-    if not isinstance(tables, list):
-        check.problem((section,), f"expected an array of tables (got {shown(tables)})", f"[[{section}]] in double brackets")
-        return []
-    if len(tables) > most:
-        check.problem((section,), f"too many: {len(tables)}", f"at most {most}")
-        return []
-    return [((section, number), read_table(check, table, (section, number), keys)) for number, table in enumerate(tables)]
-
-
 def _read_streams(check: Checker, tables: object, units: _Units) -> tuple[StreamSpec, ...]:
     streams = _read_joints(check, tables, "streams", schema.STREAM, units, "S")
     if not check.problems:
@@ -330,7 +321,7 @@ def _read_joints(
     """Return what joins two ends, with its path; names are given to those that have none."""
     joints: list[tuple[KeyPath, StreamSpec]] = []
     places: dict[str, KeyPath] = {}
-    entries = _entries(check, tables, section, keys, schema.MOST_STREAMS)
+    entries = read_entries(check, tables, section, keys, schema.MOST_STREAMS)
     taken = {*units.specs, *units.broken, *others, *(values["name"] for _, values in entries if values["name"])}
     for number, (path, values) in enumerate(entries, start=1):
         source, target = values["from"], values["to"]
@@ -397,7 +388,7 @@ def _read_profiles(
 ) -> tuple[ProfileSpec, ...]:
     profiles: list[ProfileSpec] = []
     seen: dict[str, KeyPath] = {}
-    for path, values in _entries(check, tables, "profiles", schema.PROFILE, schema.MOST_STREAMS):
+    for path, values in read_entries(check, tables, "profiles", schema.PROFILE, schema.MOST_STREAMS):
         variable = values["variable"]
         times = _read_times(check, values["times"], (*path, "times"), horizon)
         if variable is None:
@@ -406,7 +397,7 @@ def _read_profiles(
             check.problem((*path, "variable"), f"{variable} has a profile already", "one profile for each input")
         seen.setdefault(variable, path)
         if variable in driven:
-            check.problem((*path, "variable"), f"{variable} is driven by the signal {driven[variable]}", "an input that no signal drives")
+            check.problem((*path, "variable"), f"{variable} is driven by {driven[variable]}", "an input that nothing else drives")
             continue
         unit = variable.partition(".")[0]
         inputs = units.specs[unit].type.contract.inputs if unit in units.specs else ()
@@ -467,7 +458,7 @@ def _read_course(check: Checker, given: object, path: KeyPath, unit: str, parame
 def _read_specifications(check: Checker, tables: object, units: _Units) -> tuple[Specification, ...]:
     found: list[Specification] = []
     seen: set[str] = set()
-    for path, values in _entries(check, tables, "specifications", schema.SPECIFICATION, schema.MOST_STREAMS):
+    for path, values in read_entries(check, tables, "specifications", schema.SPECIFICATION, schema.MOST_STREAMS):
         variable = values["variable"]
         if variable is None:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,9 +16,11 @@ from pyomo.network import Arc
 from flowsheet.balance import add_balance
 from flowsheet.connections import Ports, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
+from flowsheet.recipe import BLOCK, add_recipe, settable
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
-from flowsheet.signals import driven, signal_faults, wire
+from flowsheet.signals import driven, readable, signal_faults, wire
+from solvers.declare import Phase
 from solvers.errors import Complaint, StructureError, UsageError
 from units.stream import Material
 
@@ -124,6 +126,30 @@ class Flowsheet:
             self._compare_members(*ports)
             self._model.add_component(name, Arc(source=ports[0], destination=ports[1], doc=f"{source} -> {target}"))
         joined.append((source, target))
+
+    def add_recipe(self, phases: Sequence[Phase]) -> None:
+        """Let phases follow each other, which set or ramp inputs of the units that are there.
+
+        Parameters
+        ----------
+        phases : in their order; names of inputs and variables as ``unit.variable`` or ``unit.variable[index]``, values in SI.
+
+        Raises
+        ------
+        UsageError : a phase sets what is no input or is driven by a signal, watches what is no variable, or never ends; or there is
+            a recipe already.
+        """
+        self._refuse_if_complete()
+        if self._model.component(BLOCK) is not None:
+            raise UsageError("there is a recipe already")
+        add_recipe(self._model, phases, self._settable(), self._watchable())
+
+    def _settable(self) -> dict[str, Any]:
+        driven_by_signals = {target for _, target in self.signals}
+        return {name: data for name, data in settable(self._blocks).items() if name not in driven_by_signals}
+
+    def _watchable(self) -> dict[str, Any]:
+        return {name: data for block in self._blocks.values() for name, data in readable(block).items()}
 
     def _is_signal(self, source: str, target: str) -> bool:
         """Return whether what is to be joined are no ports: an input at the target, or a variable at the source of no inlet."""

@@ -60,6 +60,8 @@ def build_flowsheet(case: Case) -> Flowsheet:
         flowsheet.add(unit.name, unit.type.block, **unit.parameters)
     for stream in (*case.streams, *case.signals):
         flowsheet.connect(stream.source, stream.target, stream.name)
+    if case.phases:
+        flowsheet.add_recipe([spec.phase for spec in case.phases])
     return flowsheet
 
 

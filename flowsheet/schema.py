@@ -32,7 +32,7 @@ CASE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 CASE_NAME_ALLOWED = "a letter, then letters, digits, _ and - (at most 64, ASCII)"
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"com{k}" for k in range(10)), *(f"lpt{k}" for k in range(10))})
 """Names that some file systems keep for devices."""
-RESERVED = frozenset({"time", "balance"})
+RESERVED = frozenset({"time", "balance", "recipe"})
 """Names that the flowsheet's model needs itself."""
 
 ENDPOINT = re.compile(r"([A-Za-z]\w*)\.([A-Za-z]\w*)", re.ASCII)
@@ -97,6 +97,7 @@ TOP = (
     Key("units", Kind.RAW, "unit operations", required=True),
     Key("streams", Kind.RAW, "what is joined to what"),
     Key("signals", Kind.RAW, "what is measured and what it drives"),
+    Key("phases", Kind.RAW, "recipe: what follows what"),
     Key("profiles", Kind.RAW, "inputs that change with time"),
     Key("specifications", Kind.RAW, "limits of quality attributes"),
 )
@@ -125,6 +126,20 @@ SIGNAL = (
     Key("name", Kind.NAME, "name of the signal"),
     Key("from", Kind.VARIABLE, "a variable over time, such as press.tablet_mass", required=True),
     Key("to", Kind.ENDPOINT, "an input, such as weight_control.measured", required=True),
+)
+
+PHASE = (
+    Key("name", Kind.NAME, "name of the phase", required=True),
+    Key("set", Kind.RAW, "values that inputs take when it begins"),
+    Key("ramp", Kind.RAW, "values that inputs reach by straight lines when it has lasted for 'after'"),
+    Key("after", Kind.QUANTITY, "how long it lasts", "s", lower=0.0, open_lower=True),
+    Key("until", Kind.RAW, 'what ends it too, such as { variable = "press.level", above = "0.4 kg" }'),
+)
+
+UNTIL = (
+    Key("variable", Kind.VARIABLE, "a variable over time, such as press.level", required=True),
+    Key("above", Kind.RAW, "value that it rises above"),
+    Key("below", Kind.RAW, "value that it falls below"),
 )
 
 PROFILE = (

@@ -56,7 +56,7 @@ def _source_faults(blocks: Mapping[str, UnitBlock], number: int, source: str) ->
     name = source.partition(".")[0]
     if name not in blocks:
         return [Fault(f"there is no unit {name!r}", listed(list(blocks)), did_you_mean(name, blocks), number, "from")]
-    known = _readable(blocks[name])
+    known = readable(blocks[name])
     if source in known:
         return []
     inside = [each for each in known if each.startswith(f"{source}[")]
@@ -65,12 +65,13 @@ def _source_faults(blocks: Mapping[str, UnitBlock], number: int, source: str) ->
     return [Fault(f"{name} has no variable of time {source.partition('.')[2]!r}", listed(shown), hint, number, "from")]
 
 
-def _readable(block: UnitBlock) -> dict[str, Any]:
+def readable(block: UnitBlock) -> dict[str, Any]:
+    """Return the scalars of a unit that can be read, by name."""
     return time_variables(block, block.model().time)
 
 
 def _unit_faults(blocks: Mapping[str, UnitBlock], number: int, source: str, target: str) -> list[Fault]:
-    one, other = (variable_unit(_readable(blocks[end.partition(".")[0]])[end]) for end in (source, target))
+    one, other = (variable_unit(readable(blocks[end.partition(".")[0]])[end]) for end in (source, target))
     if one == other:
         return []
     message = f"{source} is in {one or 'a plain number'}, {target} in {other or 'a plain number'}"
@@ -99,14 +100,14 @@ def wire(model: Any, name: str, source: str, target: str) -> None:
 def _outlet(model: Any, source: str) -> Any:
     """Return the port of a signal's source; several signals may begin there."""
     block = model.component(source.partition(".")[0])
-    data = _readable(block)[source]
+    data = readable(block)[source]
     component = data.parent_component()
     label = re.sub(r"\W+", "_", source.partition(".")[2]).rstrip("_")
     if block.component(f"{label}_out") is not None:
         return block.component(f"{label}_out")
     value = component
     if data.index() != model.time.first() or component.parent_block() is not block:
-        value = pyo.Expression(model.time, rule=_reader(block, component, data.index(), model.time), doc=f"signal {source}")
+        value = pyo.Expression(model.time, rule=reader(block, data, model.time), doc=f"signal {source}")
         block.add_component(f"{label}_signal", value)
     port = Port(doc=f"signal {source}")
     block.add_component(f"{label}_out", port)
@@ -114,10 +115,11 @@ def _outlet(model: Any, source: str) -> Any:
     return port
 
 
-def _reader(block: Any, component: Any, index: Any, time: Any) -> Callable[[Any, Any], Any]:
-    """Return the rule that finds a scalar from its unit, so that it holds for a clone of the model as well."""
+def reader(block: Any, data: Any, time: Any) -> Callable[[Any, Any], Any]:
+    """Return the rule ``(block, t)`` that finds a scalar over time from a block around it, in a clone of the model as well."""
     times = TimeSet(time, time.first(), time.last())
+    component = data.parent_component()
     place = times.position(component) or 0
-    rest = times.rest(index, place)
+    rest = times.rest(data.index(), place)
     path = component.getname(fully_qualified=True, relative_to=block)
     return lambda b, t: b.find_component(path)[times.with_time(rest, place, t)]

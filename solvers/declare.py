@@ -10,7 +10,7 @@ A unit puts these objects on its block as plain attributes; :func:`solvers.lower
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
@@ -103,6 +103,65 @@ class Profile:
             raise UsageError("the times of a Profile have to increase strictly")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value that a variable passes.
+
+    Parameters
+    ----------
+    variable : its name without time, such as ``press.level``.
+    value : in the variable's own unit.
+    direction : RISING or FALLING.
+    """
+
+    variable: str
+    value: float
+    direction: Direction = Direction.RISING
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise UsageError(f"the threshold of {self.variable} is not finite ({self.value})", names=[self.variable])
+        if self.direction is Direction.EITHER:
+            raise UsageError(f"the threshold of {self.variable} has to be passed in one direction", names=[self.variable])
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A phase of a recipe (ISA-88): what it sets when it begins, and what ends it.
+
+    Parameters
+    ----------
+    name : of the phase.
+    sets : values that inputs take when it begins, by name without time, in their own units.
+    ramps : values that inputs reach by straight lines when it has lasted for ``after``.
+    after : how long it lasts, in the model's time unit.
+    until : what ends it as well, if it comes first; at once if it has been passed already.
+    """
+
+    name: str
+    sets: Mapping[str, float] = field(default_factory=dict)
+    ramps: Mapping[str, float] = field(default_factory=dict)
+    after: float | None = None
+    until: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        for variable, value in (*self.sets.items(), *self.ramps.items()):
+            if not math.isfinite(value):
+                raise UsageError(f"phase {self.name} sets {variable} to what is not finite ({value})", names=[variable])
+        if self.after is not None and not (math.isfinite(self.after) and self.after > 0):
+            raise UsageError(f"phase {self.name} cannot last for {self.after}", names=[self.name], hint="a positive time")
+        if self.ramps and self.after is None:
+            raise UsageError(f"phase {self.name} ramps but does not say for how long", names=[self.name], hint="give after")
+        both = sorted(set(self.sets) & set(self.ramps))
+        if both:
+            raise UsageError(f"phase {self.name} sets and ramps {', '.join(both)}", names=both, hint="set it in the phase before")
+
+    @property
+    def ends(self) -> bool:
+        """Whether anything ends it but the end of the run."""
+        return self.after is not None or self.until is not None
 
 
 @ModelComponentFactory.register("Equations between whole vectors, evaluated by a compiled function.")

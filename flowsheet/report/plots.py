@@ -189,7 +189,10 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
         )
         start, width = axis.unit.shown(band.start), axis.unit.shown(band.end) - axis.unit.shown(band.start)
         strip.broken_barh([(start, width)], (y + 0.16, 0.68), linewidth=0.6, **style)
-        if band.label:
+        if band.label and not band.disturbance:
+            if width > 0.05 * axis.unit.shown(axis.horizon):
+                strip.text(start + width / 2, y + 0.48, printable(band.label), ha="center", va="center", fontsize=7.5)
+        elif band.label:
             late = band.end > 0.6 * axis.horizon
             strip.annotate(
                 printable(band.label),

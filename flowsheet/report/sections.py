@@ -148,6 +148,8 @@ def _specification_cells(view: View, spec: SpecificationRow) -> list[Cell]:
 
 def _legend(view: View) -> str:
     entries = [("#D55E00", "repeating-linear-gradient(135deg,#f3c7a6 0 3px,#e7935a 3px 5px)", "out of specification")]
+    if view.phases:
+        entries.append(("#0072B2", "#56B4E9", "phases of the recipe"))
     marked = {band.lane for band in view.happenings}
     kinds = dict.fromkeys(kind for row in view.results.units for kind in row.bands if f"{row.unit} {kind[0]}" in marked)
     for name, *ends in kinds:

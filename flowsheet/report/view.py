@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from flowsheet.display import Display
+from flowsheet.recipe import BLOCK, END
 from flowsheet.report.plots import Band, TimeAxis
 from flowsheet.results import Results, UnitRow
 from solvers import Status
@@ -52,8 +53,20 @@ class View:
 
     @cached_property
     def happenings(self) -> tuple[Band, ...]:
-        """What the units say lasts between two of their events, such as refills; by unit, then by time."""
-        return tuple(band for row in self.results.units for band in self.happenings_of(row))
+        """Phases of the recipe, and what the units say lasts between two of their events, such as refills; by unit, then by time."""
+        return (*self.phases, *(band for row in self.results.units for band in self.happenings_of(row)))
+
+    @cached_property
+    def phases(self) -> tuple[Band, ...]:
+        """The phases of the recipe that were reached."""
+        names = [phase["name"] for phase in self.case.get("phases", ())]
+        if not names:
+            return ()
+        starts = {event.event: event.time for event in self.results.events if event.unit == BLOCK}
+        begins = [float(self.results.t[0]), *(starts[f"begin_{name}"] for name in names[1:] if f"begin_{name}" in starts)]
+        ends = [*begins[1:], starts.get(END, self.axis.reached)]
+        spans = zip(names, begins, ends, strict=False)
+        return tuple(Band(BLOCK, begin, end, label=name) for name, begin, end in spans)
 
     @cached_property
     def disturbances(self) -> tuple[Band, ...]:
