@@ -23,7 +23,7 @@ from benchmarks.compiled import Compiled
 from benchmarks.harness import Peer, PeerFailure, Problem, Run
 from benchmarks.peers import DENSE_BELOW, MAX_STEPS, ours
 from flowsheet.case_load import load_case
-from flowsheet.flowsheet import Flowsheet
+from flowsheet.run import build_flowsheet
 from solvers import DaeSystem, Trajectory, lower, simulate
 from solvers.declare import Interpolation, Profile
 
@@ -213,11 +213,7 @@ def line_problem(*, jit: bool = False) -> Problem:
     """Return the line with its peers; ``jit`` changes nothing here."""
     del jit
     case = load_case(CASE)
-    flowsheet = Flowsheet(case.horizon, case.materials)
-    for unit in case.units:
-        flowsheet.add(unit.name, unit.type.name, **unit.parameters)
-    for stream in case.streams:
-        flowsheet.connect(stream.source, stream.target, stream.name)
+    flowsheet = build_flowsheet(case)
     profiles = {spec.variable: spec.profile for spec in case.profiles}
     times = np.linspace(0.0, case.horizon, round(case.horizon / case.interval) + 1)
     model = flowsheet.model

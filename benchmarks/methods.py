@@ -22,7 +22,7 @@ from benchmarks import column, line
 from benchmarks.harness import SAMPLE_SECONDS, seconds_per_call
 from benchmarks.suite import column_reference, peak_error
 from flowsheet.case_load import load_case
-from flowsheet.flowsheet import Flowsheet
+from flowsheet.run import build_flowsheet
 from flowsheet.verify.ladder import LADDER
 from flowsheet.verify.rung import Rung
 from flowsheet.verify.runs import ATOL_SHARE, Simulation
@@ -106,11 +106,7 @@ def of_column(cells: int) -> Problem:
 def of_line() -> Problem:
     """Return the line, which has events: error of all states over the largest values, against a tight run by BDF."""
     case = load_case(line.CASE)
-    flowsheet = Flowsheet(case.horizon, case.materials)
-    for unit in case.units:
-        flowsheet.add(unit.name, unit.type.name, **unit.parameters)
-    for stream in case.streams:
-        flowsheet.connect(stream.source, stream.target, stream.name)
+    flowsheet = build_flowsheet(case)
     profiles = {spec.variable: spec.profile for spec in case.profiles}
     times = np.linspace(0.0, case.horizon, round(case.horizon / case.interval) + 1)
     system = lower(flowsheet.model)

@@ -17,7 +17,7 @@ from pyomo.environ import ConcreteModel, Constraint, Expr_if, Param, Var, cos, e
 
 from benchmarks import column
 from flowsheet.case_load import load_case
-from flowsheet.flowsheet import Flowsheet
+from flowsheet.run import build_flowsheet
 from flowsheet.verify.problems import HIRES, ROBER, InitialValueProblem, build_model
 from solvers import Compilation, Status, Trajectory, compiled, lower, sensitivities, simulate
 from solvers.compiled import CACHE_VARIABLE, CodeOfSegment, cache_folder, compiler_seconds, find_code
@@ -75,11 +75,7 @@ def test_the_column_gives_the_same_bits() -> None:
 @needs_compiler
 def test_the_line_gives_the_same_bits() -> None:
     case = load_case(ROOT / "cases" / "cdc_line")
-    flowsheet = Flowsheet(case.horizon, case.materials)
-    for unit in case.units:
-        flowsheet.add(unit.name, unit.type.name, **unit.parameters)
-    for stream in case.streams:
-        flowsheet.connect(stream.source, stream.target, stream.name)
+    flowsheet = build_flowsheet(case)
     profiles = {spec.variable: spec.profile for spec in case.profiles}
     check_same_bits(flowsheet.model, np.linspace(0.0, case.horizon, 61), inputs=profiles)
 
