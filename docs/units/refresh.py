@@ -14,13 +14,16 @@ from solvers import simulate
 from solvers.declare import Interpolation, Profile
 from units import laws
 from units.blender import ContinuousBlender
+from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
+from units.mixer import Mixer
 from units.pid import PID
 from units.press import TabletPress
 from units.ratio import Ratio
 from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
+from units.splitter import Splitter
 from units.stream import Material
 from units.unit import Parameter
 
@@ -35,7 +38,7 @@ MATERIALS = {
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
-    **{"pid": PID, "sensor": Sensor, "ratio": Ratio},
+    **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
 }
 START, END = "<!-- parameters: written by refresh.py -->", "<!-- end of parameters -->"
 
@@ -305,9 +308,87 @@ def draw_ratio() -> None:
     save(figure, "ratio.png")
 
 
+def draw_junctions() -> None:
+    """Draw two feeds that flow together and are divided again."""
+    sheet = Flowsheet(600.0, MATERIALS)
+    sheet.add("filler", Source, flow={"excipient": 18.0 / HOUR, "api": 0.0, "lubricant": 0.0})
+    sheet.add("drug", Source, flow={"excipient": 0.0, "api": 2.0 / HOUR, "lubricant": 0.0})
+    sheet.add("mixer", Mixer)
+    sheet.add("splitter", Splitter, share=0.5)
+    sheet.add("line_1", Sink)
+    sheet.add("line_2", Sink)
+    for ends in (("filler.outlet", "mixer.inlet_1"), ("drug.outlet", "mixer.inlet_2"), ("mixer.outlet", "splitter.inlet")):
+        sheet.connect(*ends)
+    for k in (1, 2):
+        sheet.connect(f"splitter.outlet_{k}", f"line_{k}.inlet")
+    time = np.linspace(0.0, 600.0, 1201)
+    inputs = {
+        "drug.flow[api]": Profile((0.0, 120.0, 240.0), (2.0 / HOUR, 6.0 / HOUR, 2.0 / HOUR)),
+        "splitter.share": Profile((0.0, 300.0, 480.0), (0.5, 0.5, 0.9), Interpolation.LINEAR),
+    }
+    trajectory = simulate(sheet.model, time, inputs=inputs)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    left.plot(time / 60, trajectory["mixer.outlet_total"] * HOUR, color=COLORS[0], label="mixed")
+    for k in (1, 2):
+        left.plot(time / 60, trajectory[f"line_{k}.inlet_total"] * HOUR, color=COLORS[k], label=f"outlet {k}")
+        right.plot(
+            time / 60, 100 * trajectory[f"line_{k}.inlet_fraction[api]"], color=COLORS[k], ls="-" if k == 1 else "--", label=f"outlet {k}"
+        )
+    left.set(xlabel="time (min)", ylabel="mass flow (kg/h)", xlim=(0, 10), ylim=(0, None), title="Two feeds into one, divided again")
+    right.set(xlabel="time (min)", ylabel="drug (%)", xlim=(0, 10), title="Both parts have one composition")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "junctions.png")
+
+
+def draw_diverter() -> None:
+    """Draw a gate that follows a signal through its limits."""
+    sheet = Flowsheet(300.0, MATERIALS)
+    sheet.add("feed", Source, flow=flows(20.0 / HOUR))
+    sheet.add("sensor", Sensor, response_time=5.0)
+    sheet.add("gate", Diverter, lower=0.09, upper=0.11, hold=20.0, travel_time=2.0)
+    sheet.add("product", Sink)
+    sheet.add("waste", Sink)
+    for ends in (
+        ("feed.outlet", "gate.inlet"),
+        ("gate.outlet", "product.inlet"),
+        ("gate.reject", "waste.inlet"),
+        ("feed.outlet_fraction[api]", "sensor.measured"),
+        ("sensor.reading", "gate.watched"),
+    ):
+        sheet.connect(*ends)
+    time = np.linspace(0.0, 300.0, 1501)
+    trajectory = simulate(
+        sheet.model, time, inputs={"feed.flow[api]": Profile((0.0, 60.0, 120.0), tuple(20 / HOUR * x for x in (0.1, 0.13, 0.1)))}
+    )
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(10, 4.6), sharex=True, layout="constrained")
+    top.plot(time, 100 * trajectory["feed.outlet_fraction[api]"], color="0.5", lw=1, label="true")
+    top.plot(time, 100 * trajectory["gate.watched"], color=COLORS[1], label="watched")
+    for limit in (9.0, 11.0):
+        top.axhline(limit, color="0.4", lw=1, ls=":")
+    top.set(ylabel="drug (%)", title="A signal leaves its limits and comes back")
+    bottom.plot(time, trajectory["gate.outlet_total"] * HOUR, color=COLORS[0], label="product")
+    bottom.plot(time, trajectory["gate.reject_total"] * HOUR, color=COLORS[1], label="reject")
+    bottom.set(ylabel="mass flow (kg/h)", xlabel="time (s)", xlim=(0, 300), ylim=(0, None))
+    for axes in (top, bottom):
+        axes.legend(frameon=False, loc="center right")
+    save(figure, "diverter.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
-    for draw in (draw_pid, draw_sensor, draw_ratio, draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction):
+    for draw in (
+        draw_junctions,
+        draw_diverter,
+        draw_pid,
+        draw_sensor,
+        draw_ratio,
+        draw_source_and_sink,
+        draw_feeder,
+        draw_blender,
+        draw_press,
+        draw_compaction,
+    ):
         draw()
     for name, unit in PAGES.items():
         page = HERE / f"{name}.md"

@@ -13,13 +13,16 @@ from pyomo.util.check_units import assert_units_consistent, assert_units_equival
 from solvers import lower
 from solvers.errors import CaseError, Complaint
 from units.blender import ContinuousBlender
+from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
+from units.mixer import Mixer
 from units.pid import PID
 from units.press import TabletPress
 from units.ratio import Ratio
 from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
+from units.splitter import Splitter
 from units.unit import Parameter
 
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
@@ -38,6 +41,9 @@ CASES = [
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 1, "delay_cells": 0}, id="one tank"),
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "inlets": 3, "flow_exponent": 0.4}, id="three inlets"),
     pytest.param(TabletPress, {"initial_composition": BLEND}, id="press"),
+    pytest.param(Mixer, {"inlets": 3}, id="mixer"),
+    pytest.param(Splitter, {"share": 0.25}, id="splitter"),
+    pytest.param(Diverter, {"watched_unit": "kg", "lower": 1e-4, "upper": 3e-4, "hold": 5.0}, id="diverter"),
     pytest.param(PID, LOOP, id="pid"),
     pytest.param(PID, LOOP | {"automatic": 0.0, "derivative_time": 2.0}, id="pid in manual mode"),
     pytest.param(Sensor, {"measured_unit": "kg"}, id="sensor"),
@@ -46,7 +52,7 @@ CASES = [
 ]
 
 
-_MODES = ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end", "engaged", "live")
+_MODES = ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end", "engaged", "live", "diverting", "began")
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES)

@@ -16,7 +16,9 @@ def refresh():
     return module
 
 
-@pytest.mark.parametrize("name", ["source", "sink", "feeder", "blender", "press", "pid", "sensor", "ratio"])
+@pytest.mark.parametrize(
+    "name", ["source", "sink", "feeder", "blender", "press", "pid", "sensor", "ratio", "mixer", "splitter", "diverter"]
+)
 def test_parameter_tables_are_up_to_date(refresh, name):
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     assert refresh.page_with_table(text, refresh.PAGES[name]._ComponentDataClass.parameters) == text, "run docs/units/refresh.py"
