@@ -112,6 +112,8 @@ def units_text(types: Iterable[UnitType]) -> Iterator[str]:
         yield f"  {found.doc}"
         inlets, outlets = _ports(found)
         parts = {"inlets": inlets, "outlets": outlets, "profiles for": found.contract.inputs}
+        if found.contract.required_signals:
+            parts["signals needed for"] = found.contract.required_signals
         yield "  " + "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in parts.items())
         rows = [(f"  {p.name}", _default(p), _range(p), p.doc, p.source) for p in found.contract.parameters]
         yield from _columns(rows)
@@ -125,7 +127,8 @@ def units_json(types: Iterable[UnitType]) -> Iterator[str]:
         inlets, outlets = _ports(kind)
         rows = [{"name": p.name, **_described(p)} for p in kind.contract.parameters]
         entry = {"type": kind.name, "doc": kind.doc, "origin": kind.origin, "inlets": inlets, "outlets": outlets}
-        found.append({**entry, "inputs": list(kind.contract.inputs), "parameters": rows})
+        signals = {"inputs": list(kind.contract.inputs), "required_signals": list(kind.contract.required_signals)}
+        found.append({**entry, **signals, "parameters": rows})
     yield json.dumps(found, ensure_ascii=False)
 
 
@@ -161,6 +164,8 @@ def _default(p: Parameter) -> str:
 
 
 def _range(p: Parameter) -> str:
+    if p.names_unit:
+        return "a unit"
     return p.allowed().replace("**", "^").replace("turn", "rev") + (" per component" if p.per_component else "")
 
 
