@@ -14,11 +14,12 @@ from pyomo.dae import ContinuousSet
 from pyomo.network import Arc
 
 from flowsheet.balance import add_balance
-from flowsheet.connections import Ports, connection_faults, stream_name
+from flowsheet.connections import Ports, carrying_fault, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
 from solvers.errors import Complaint, StructureError, UsageError
+from units.liquid import LiquidComponent
 from units.stream import Material
 
 
@@ -28,7 +29,7 @@ class Flowsheet:
     Parameters
     ----------
     horizon : simulated time (s), positive.
-    materials : components by name; every unit knows all of them.
+    materials : components by name, powders and what liquids hold; every unit knows all of the kind that it handles.
 
     >>> from units.source import Source
     >>> from units.sink import Sink
@@ -40,7 +41,7 @@ class Flowsheet:
     'bin.inlet'
     """
 
-    def __init__(self, horizon: float, materials: Mapping[str, Material]) -> None:
+    def __init__(self, horizon: float, materials: Mapping[str, Material | LiquidComponent]) -> None:
         if not (math.isfinite(horizon) and horizon > 0):
             raise UsageError(f"the horizon has to be positive and finite (got {horizon!r} s)")
         if not materials:
@@ -74,7 +75,11 @@ class Flowsheet:
             raise UsageError(f"there is already something called {name!r}", names=[name])
         block_class = unit_type(kind).block if isinstance(kind, str) else kind
         contract = contract_of(block_class)
-        block = block_class(time=self._model.time, materials=self.materials, doc=contract.__name__.removesuffix("Data"), **parameters)
+        known = contract.known(self.materials)
+        if not known:
+            what = "component" if issubclass(contract.handles, LiquidComponent) else "material"
+            raise UsageError(f"unit {name!r} needs at least one {what}, and the flowsheet has none of its kind", names=[name])
+        block = block_class(time=self._model.time, materials=known, doc=contract.__name__.removesuffix("Data"), **parameters)
         built = False
         try:
             # Pyomo logs what the raised error says anyway
@@ -97,7 +102,7 @@ class Flowsheet:
 
         Raises
         ------
-        StructureError : a port does not exist, is taken, or the two carry different components.
+        StructureError : a port does not exist, is taken, or the two carry different components, or one powder and one liquid.
         UsageError : the name cannot be used or is taken, or the model is already complete.
         """
         self._refuse_if_complete()
@@ -110,6 +115,9 @@ class Flowsheet:
         if faults:
             raise ConnectionErrors(Problem(fault.message, f"{source} -> {target}", fault.allowed, fault.hint) for fault in faults)
         ends = [self._model.find_component(port) for port in (source, target)]
+        mismatch = carrying_fault(source, target, *ends)
+        if mismatch:
+            raise ConnectionErrors([Problem(mismatch.message, f"{source} -> {target}", mismatch.allowed, mismatch.hint)])
         self._compare_members(*ends)
         self._model.add_component(name, Arc(source=ends[0], destination=ends[1], doc=f"{source} -> {target}"))
         self.streams.append((source, target))
@@ -132,7 +140,7 @@ class Flowsheet:
             if faults:
                 raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
             blocks = [self._model.component(name) for name in self._ports]
-            add_balance(self._model, blocks, self._model.time, list(self.materials))
+            add_balance(self._model, blocks, self._model.time, self.materials)
             self._complete = True
         return self._model
 

@@ -9,8 +9,9 @@ A unit operation is the data class of a Pyomo custom block::
         def build(self, *_, time, materials, **given): ...
 
 It is made as ``ContinuousBlender(time=model.time, materials=materials, **parameters)``: ``time`` is the model's one
-``ContinuousSet`` (in seconds), ``materials`` maps component names to :class:`units.stream.Material`, parameters are
-numbers in SI (``{component: number}`` where ``per_component``).
+``ContinuousSet`` (in seconds), ``materials`` maps names to the components that the unit ``handles``
+(:class:`units.stream.Material`, or :class:`units.liquid.LiquidComponent`), parameters are numbers in SI
+(``{component: number}`` where ``per_component``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pyomo.environ import Param, RangeSet, Var
 from pyomo.environ import units as pyunits
 
 from solvers.errors import CaseError, Complaint
+from units.stream import Material, Measure
 
 REV_PER_S = pyunits.revolution / pyunits.s
 """Unit of rotational speeds."""
@@ -47,6 +49,8 @@ class Parameter:
     lower, upper : bounds in SI; the bound itself is allowed unless ``open_lower`` / ``open_upper``.
     per_component : one number per component, given as a mapping.
     fractions : the numbers per component are mass fractions: components not named have none, and the sum is one.
+    sparse : components not named have zero.
+    of : the parameter has numbers for the components of this measure only.
     integer : a whole number that is fixed when the unit is built (most shape its structure).
     input : the constant value of the time-indexed Var of this name, which a profile may replace.
     source : where the default or range comes from; "recalled" if nobody has checked.
@@ -65,6 +69,8 @@ class Parameter:
     open_upper: bool = False
     per_component: bool = False
     fractions: bool = False
+    sparse: bool = False
+    of: Measure | None = None
     integer: bool = False
     input: bool = False
     source: str = ""
@@ -77,6 +83,12 @@ class Parameter:
     def chosen(self, given: Mapping[str, Any]) -> Any:
         """Return what is given for this parameter among others by name, or its default."""
         return given.get(self.name, self.default)
+
+    def members(self, components: Sequence[str] | Mapping[str, Any]) -> list[str]:
+        """Return the components for which the parameter has numbers; with ``of``, they have to come as a mapping from name to component."""
+        if self.of is None or not isinstance(components, Mapping):
+            return list(components)
+        return [name for name, component in components.items() if component.measure is self.of]
 
     def complaint(self, value: Any) -> Complaint | None:
         """Return what is wrong with one number given in SI for this parameter."""
@@ -111,9 +123,9 @@ class Parameter:
             return [Complaint("expected one number", f"one for each of {', '.join(value)}")]
         else:
             wrong = [found.within(key) for key, number in value.items() if (found := self.complaint(number))]
-            known = ", ".join(components)
+            known = ", ".join(components) or "none"
             wrong += [Complaint("unknown component", allowed=known, key=(key,)) for key in value if key not in components]
-            missing = [] if self.fractions else [component for component in components if component not in value]
+            missing = [] if self.fractions or self.sparse else [component for component in components if component not in value]
             wrong += [Complaint(f"needs one value for each component; missing: {', '.join(missing)}")] if missing else []
         if self.fractions and not wrong:
             total = math.fsum(self.by_component(value, components).values())
@@ -132,9 +144,14 @@ class UnitBlock(BlockData):
 
     A unit that holds material defines ``holdup[t, component]`` (kg), one that takes material from outside the
     flowsheet ``supply[t, component]`` (kg/s), one that hands it out of the flowsheet ``withdrawal[t, component]``
-    (kg/s): Expressions, from which the flowsheet's balance is made.
+    (kg/s), one in which components react ``reaction[t, component]`` (kg/s made), and one that takes material in jumps
+    ``dosed[t, component]`` (kg since the start): the flowsheet's balance is made from them. For components that are counted
+    in moles or cells the names end in ``_moles`` and ``_cells``, and units are mol and cell. Units of liquids also say
+    ``volume_supply[t]`` and ``volume_withdrawal[t]`` (m3/s).
     """
 
+    handles: ClassVar[type] = Material
+    """The class of the components that the unit knows; others in the flowsheet it never hears of."""
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     shown: ClassVar[tuple[str, ...]] = ()
     """Names of time-indexed Vars and Expressions worth a plot, most telling first."""
@@ -158,13 +175,20 @@ class UnitBlock(BlockData):
         """Return the names of the outlet ports for the given parameters."""
         return ()
 
+    @classmethod
+    def known(cls, components: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of a flowsheet's components that the unit handles."""
+        return {name: component for name, component in components.items() if isinstance(component, cls.handles)}
+
     def refusal(self, parameter: str, message: str, hint: str = "") -> CaseError:
         """Return the error that says what is wrong with a parameter beside the others."""
         complaint = Complaint(message, hint=hint, key=(parameter,))
         return CaseError(str(complaint.within(self.name)), names=[self.name], hint=hint, complaints=[complaint])
 
-    def add_parameters(self, time: Any, components: Sequence[str], given: Mapping[str, Any]) -> dict[str, int]:
+    def add_parameters(self, time: Any, components: Sequence[str] | Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, int]:
         """Add what the parameters declare: mutable Params, and fixed Vars over time for the inputs.
+
+        ``components`` are names, or with parameters ``of`` a measure the components by name.
 
         Returns
         -------
@@ -178,7 +202,7 @@ class UnitBlock(BlockData):
         allowed = ", ".join(sorted(known))
         complaints = [Complaint("unknown parameter", allowed=allowed, key=(name,)) for name in given if name not in known]
         for parameter in self.parameters:
-            wrong = parameter.complaints(parameter.chosen(given), components)
+            wrong = parameter.complaints(parameter.chosen(given), parameter.members(components))
             complaints += [complaint.within(parameter.name) for complaint in wrong]
         if complaints:
             raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], complaints=complaints)
@@ -189,8 +213,11 @@ class UnitBlock(BlockData):
             if parameter.integer:
                 whole[parameter.name] = int(value)
                 continue
-            index = (list(components),) if parameter.per_component else ()
-            start: dict[Any, float] = parameter.by_component(value, components) if parameter.per_component else {None: float(value)}
+            members = parameter.members(components)
+            if parameter.of is not None and not members:
+                continue  # nothing in the flowsheet is counted like that
+            index = (members,) if parameter.per_component else ()
+            start: dict[Any, float] = parameter.by_component(value, members) if parameter.per_component else {None: float(value)}
             bounds = tuple(bound if math.isfinite(bound) else None for bound in (parameter.lower, parameter.upper))
             if parameter.input:
                 variable = Var(time, *index, bounds=bounds, units=parameter.unit, doc=parameter.doc)
