@@ -12,6 +12,7 @@ from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
 from flowsheet.schema import SCHEMA
 from solvers.declare import Direction, Phase, Profile
+from units.liquid import LiquidComponent
 from units.stream import Material
 
 
@@ -94,7 +95,7 @@ class Case:
     horizon, interval : simulated time and time between output points.
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
-    materials : components by name, in the order of the file.
+    materials : components by name, powders and then what liquids hold, in the order of the file.
     units, streams, signals, phases, profiles, specifications : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
@@ -108,7 +109,7 @@ class Case:
     rtol: float
     atol: float
     display: Mapping[str, str]
-    materials: Mapping[str, Material]
+    materials: Mapping[str, Material | LiquidComponent]
     units: tuple[UnitSpec, ...]
     streams: tuple[StreamSpec, ...]
     signals: tuple[StreamSpec, ...]
@@ -125,6 +126,9 @@ class Case:
         Dimensional parameters are ``{"value": ..., "unit": ...}``, dimensionless ones plain numbers, times plain
         numbers in s. :func:`case_document` turns it back into what a case file holds.
         """
+        powders = {name: material for name, material in self.materials.items() if isinstance(material, Material)}
+        liquid = {name: component for name, component in self.materials.items() if isinstance(component, LiquidComponent)}
+        order = {"materials": list(powders), "components": list(liquid), "units": [unit.name for unit in self.units]}
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -136,11 +140,12 @@ class Case:
             "solver": {"rtol": self.rtol, "atol": self.atol},
             "display": dict(self.display),
             # JSON with sorted keys, from which the hash is made, would lose the order
-            "order": {"materials": list(self.materials), "units": [unit.name for unit in self.units]},
+            "order": {section: names for section, names in order.items() if names},
             "materials": {
                 name: {key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")}
-                for name, material in self.materials.items()
+                for name, material in powders.items()
             },
+            **({"components": {name: {"amount": c.measure.amount} for name, c in liquid.items()}} if liquid else {}),
             "units": {unit.name: _resolved_unit(unit) for unit in self.units},
             "streams": [stream.resolved for stream in self.streams],
             "signals": [signal.resolved for signal in self.signals],

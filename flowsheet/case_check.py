@@ -15,7 +15,7 @@ from flowsheet.quantities import QuantityError, examples, parse_quantity, si_tex
 from flowsheet.schema import Key, Kind
 from solvers.errors import Complaint
 from solvers.suggest import did_you_mean
-from units.unit import Parameter
+from units.parameter import Parameter
 
 
 class Checker:

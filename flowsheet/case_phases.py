@@ -17,7 +17,8 @@ from flowsheet.variables import variable_unit
 from solvers.declare import Direction, Phase, Threshold
 from solvers.errors import UsageError
 from solvers.suggest import did_you_mean
-from units.unit import Parameter, UnitBlock
+from units.parameter import Parameter
+from units.unit import UnitBlock
 
 
 def read_phases(

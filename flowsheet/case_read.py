@@ -8,11 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pyomo.network import Port
+
 from flowsheet import schema
 from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
 from flowsheet.case_phases import read_phases
-from flowsheet.connections import Ports, connection_faults, disconnected, stream_name
+from flowsheet.connections import Ports, carrying_fault, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
 from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, listed, shown
@@ -24,8 +26,11 @@ from flowsheet.variables import time_variables, variable_unit
 from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError, Complaint, UsageError
 from solvers.suggest import did_you_mean
-from units.stream import Material
-from units.unit import Parameter
+from units.liquid import LiquidComponent
+from units.parameter import Parameter
+from units.stream import MASS, MEASURES, Material
+
+Component = Material | LiquidComponent
 
 
 @dataclass(slots=True)
@@ -39,6 +44,7 @@ class _Units:
     """Those units, each in a model of its own."""
     built: list[Flowsheet] = field(default_factory=list)
     """Keeps the models of ``variables`` alive: Pyomo's components know their parents by weak references."""
+    ports: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
@@ -57,13 +63,14 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     ConnectionErrors : the case is valid but its units are not connected as they have to be.
     """
     _check_schema(document, check)
-    top = read_table(check, dict(document), (), schema.TOP)
+    needed = tuple(replace(key, required=False) if key.name == "materials" and "components" in document else key for key in schema.TOP)
+    top = read_table(check, dict(document), (), needed)
     horizon = top["horizon"]
     output = _subtable(check, top["output"], "output", schema.OUTPUT)
     solver = _subtable(check, top["solver"], "solver", schema.SOLVER)
     interval = _interval(check, output["interval"], horizon)
     display = _read_display(check, top["display"])
-    materials = _read_materials(check, top["materials"])
+    materials = _read_materials(check, top["materials"]) | _read_components(check, top["components"], top["materials"])
     units = _read_units(check, top["units"], materials)
     streams = _read_streams(check, top["streams"], units)
     signals = _read_signals(check, top["signals"], units, {stream.name for stream in streams})
@@ -196,8 +203,21 @@ def _component_complaint(name: str) -> Complaint | None:
     return None if sound else Complaint("the name cannot be used", allowed=schema.NAME_ALLOWED)
 
 
-def _read_materials(check: Checker, tables: object) -> dict[str, Material]:
-    materials = {}
+def _read_components(check: Checker, tables: object, materials: object) -> dict[str, Component]:
+    powders = materials if isinstance(materials, dict) else {}
+    components: dict[str, Component] = {}
+    for name, table in _named_tables(check, tables, "components", schema.MOST_COMPONENTS).items():
+        if name in powders:
+            check.problem(("components", name), f"{name} is a material already", "a name of its own", at_key=True)
+            continue
+        amount = read_table(check, table, ("components", name), schema.COMPONENT)["amount"]
+        # something of it may be wrong; units may still be read with it
+        components[name] = LiquidComponent(name, next((measure for measure in MEASURES if measure.amount == amount), MASS))
+    return components
+
+
+def _read_materials(check: Checker, tables: object) -> dict[str, Component]:
+    materials: dict[str, Component] = {}
     for name, table in _named_tables(check, tables, "materials", schema.MOST_COMPONENTS).items():
         path = ("materials", name)
         values = read_table(check, table, path, schema.MATERIAL)
@@ -216,14 +236,14 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Material]:
 # --- units -----------------------------------------------------------------------------------------------------------
 
 
-def _read_units(check: Checker, tables: object, materials: Mapping[str, Material]) -> _Units:
+def _read_units(check: Checker, tables: object, materials: Mapping[str, Component]) -> _Units:
     units = _Units()
     cells = 0.0
     given = tables if isinstance(tables, dict) else {}
     units.broken |= set(given)
     for name, table in _named_tables(check, tables, "units", schema.MOST_UNITS).items():
         before = len(check.problems)
-        spec = _read_unit(check, name, table, list(materials))
+        spec = _read_unit(check, name, table, materials)
         if spec is not None and len(check.problems) == before:
             units.specs[name] = spec
             units.broken.discard(name)
@@ -238,7 +258,7 @@ def _read_units(check: Checker, tables: object, materials: Mapping[str, Material
     return units
 
 
-def _read_unit(check: Checker, name: str, table: dict[str, Any], components: list[str]) -> UnitSpec | None:
+def _read_unit(check: Checker, name: str, table: dict[str, Any], materials: Mapping[str, Component]) -> UnitSpec | None:
     path: KeyPath = ("units", name)
     kind = table.get("type")
     if kind is None:
@@ -251,7 +271,7 @@ def _read_unit(check: Checker, name: str, table: dict[str, Any], components: lis
     found = unit_type(kind)
     contract = found.contract
     kinds = {
-        p.name: read_parameter(check, p, table[p.name], (*path, p.name), components)
+        p.name: read_parameter(check, p, table[p.name], (*path, p.name), ())
         for p in contract.parameters
         if p.names_unit and p.name in table
     }
@@ -260,7 +280,9 @@ def _read_unit(check: Checker, name: str, table: dict[str, Any], components: lis
     parameters = {parameter.name: parameter for parameter in contract.declared(kinds)}
     unknown_keys(check, {key: value for key, value in table.items() if key != "type"}, path, list(parameters))
     values: dict[str, Any] = {}
+    known = found.contract.known(materials)
     for parameter in parameters.values():
+        components = parameter.members(known)
         if parameter.name in kinds:
             values[parameter.name] = kinds[parameter.name]
         elif parameter.name in table:
@@ -277,7 +299,7 @@ def _expected(parameter: Parameter) -> str:
     return f"{parameter.allowed()}{each}"
 
 
-def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[str, Material]) -> None:
+def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[str, Component]) -> None:
     """Build one unit by itself, to hear what it says of its parameters together and to learn its variables."""
     spec = units.specs[name]
     alone = Flowsheet(1.0, materials)
@@ -291,6 +313,8 @@ def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[st
         return
     units.built.append(alone)
     units.blocks[name] = block
+    for port in block.component_objects(Port, descend_into=False):
+        units.ports[f"{name}.{port.local_name}"] = port
     units.variables[name] = time_variables(block, block.model().time)
 
 
@@ -359,6 +383,11 @@ def _check_connections(check: Checker, units: _Units, streams: list[StreamSpec])
             continue
         path: KeyPath = ("streams", fault.stream, fault.end) if fault.stream >= 0 else ("units", fault.unit)
         check.connection(path, fault.message, fault.allowed, fault.hint)
+    for number, (source, target) in enumerate(ends):
+        both = source in units.ports and target in units.ports
+        mismatch = carrying_fault(source, target, units.ports[source], units.ports[target]) if both else None
+        if mismatch is not None:
+            check.connection(("streams", number, mismatch.end), mismatch.message, mismatch.allowed, mismatch.hint)
 
 
 def _find_variable(check: Checker, path: KeyPath, variable: str, units: _Units, allowed: Mapping[str, Any] | None = None) -> Any:

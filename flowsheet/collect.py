@@ -18,6 +18,7 @@ from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, Stre
 from flowsheet.results_layout import canonical_json
 from flowsheet.tables import balance_row, specification_row
 from solvers import Status, Trajectory
+from units.stream import MEASURES
 
 PACKAGES = ("pharmaflowsheet", "pyomo", "casadi", "scikit-sundae", "numpy", "scipy", "h5py")
 """Distributions whose versions may change a result."""
@@ -52,7 +53,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         status=trajectory.status,
         stopped_because=stopped_because,
         stats=counters,
-        balance=_balance(trajectory),
+        balance=balance_rows(trajectory),
         specifications=tuple(_specification(trajectory, entry) for entry in case.get("specifications", ())),
         streams=tuple(StreamRow(entry["name"], entry["from"], entry["to"]) for entry in case.get("streams", ())),
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
@@ -101,15 +102,21 @@ def _set_names(model: ConcreteModel, field: Field) -> list[str]:
     return [name if re.fullmatch(r"\w+(\.\w+)*", name) and not re.search(r"_index(_\d+)?$", name) else "" for name in names]
 
 
-def _balance(trajectory: Trajectory) -> tuple[BalanceRow, ...]:
-    prefix = "balance.supplied["
-    components = [name[len(prefix) : -1] for name in trajectory.names if name.startswith(prefix)]
+def balance_rows(trajectory: Trajectory) -> tuple[BalanceRow, ...]:
+    """Return the material balance of every component of a flowsheet's run."""
+    names = set(trajectory.names)
     rows = []
-    for component in components:
-        supplied, withdrawn, inventory = (
-            np.asarray(trajectory[f"balance.{what}[{component}]"]) for what in ("supplied", "withdrawn", "inventory")
-        )
-        rows.append(balance_row(component, supplied, withdrawn, inventory))
+    for measure in MEASURES:
+        prefix = f"balance.supplied{measure.suffix}["
+        for component in [name[len(prefix) : -1] for name in trajectory.names if name.startswith(prefix)]:
+            course = {
+                what: np.asarray(trajectory[name]) if name in names else np.zeros(len(trajectory.t))
+                for what in ("supplied", "withdrawn", "inventory", "dosed", "reacted")
+                for name in [f"balance.{what}{measure.suffix}[{component}]"]
+            }
+            entered = course["supplied"] + course["dosed"]
+            reacted = float(course["reacted"][-1] - course["reacted"][0])
+            rows.append(balance_row(component, entered, course["withdrawn"], course["inventory"], reacted, str(measure.unit)))
     return tuple(rows)
 
 

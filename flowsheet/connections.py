@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from flowsheet.problems import listed
 from solvers.suggest import did_you_mean
+from units.stream import carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ def connection_faults(units: Mapping[str, Ports], streams: Sequence[tuple[str, s
         for port in free[end]:
             name, _, own = port.partition(".")
             yield Fault(f"the {what} {own} is not connected", hint=hint, unit=name)
+
+
+def carrying_fault(source: str, target: str, outlet: Any, inlet: Any) -> Fault | None:
+    """Return what is wrong where a stream would join ports, given by name and as Pyomo Ports, that carry different kinds of stream."""
+    kinds = carries(outlet), carries(inlet)
+    if kinds[0] == kinds[1]:
+        return None
+    return Fault(f"{source} carries {kinds[0]} and {target} takes {kinds[1]}", f"two ports for {kinds[0]}, or two for {kinds[1]}", end="to")
 
 
 def disconnected(units: Mapping[str, Ports], streams: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -12,12 +12,20 @@ import numpy as np
 
 from flowsheet.quantities import QuantityError, conversion, tidy, unit_text
 
-DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm")
+DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm", "L", "L/h", "mol", "mmol/L", "cell", "cell/L")
 """Display units where the case names none of that dimension."""
 
 Shown = TypeVar("Shown", float, np.ndarray)
 
-_LADDERS = (("kg", "g", "mg", "ug"), ("MPa", "kPa", "Pa"), ("m", "mm", "um"), ("m^3", "L", "mL", "uL"), ("h", "min", "s", "ms"))
+_LADDERS = (
+    ("kg", "g", "mg", "ug"),
+    ("MPa", "kPa", "Pa"),
+    ("m", "mm", "um"),
+    ("m^3", "L", "mL", "uL"),
+    ("m^3/h", "L/h", "mL/h"),
+    ("mol", "mmol", "umol"),
+    ("h", "min", "s", "ms"),
+)
 _HANDY = (0.01, 1e6)
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -14,7 +14,7 @@ from pyomo.dae import ContinuousSet
 from pyomo.network import Arc
 
 from flowsheet.balance import add_balance
-from flowsheet.connections import Ports, connection_faults, stream_name
+from flowsheet.connections import Ports, carrying_fault, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
 from flowsheet.recipe import BLOCK, add_recipe, settable
 from flowsheet.registry import contract_of, unit_type
@@ -22,6 +22,7 @@ from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
 from flowsheet.signals import driven, readable, signal_faults, wire
 from solvers.declare import Phase
 from solvers.errors import Complaint, StructureError, UsageError
+from units.liquid import LiquidComponent
 from units.stream import Material
 
 
@@ -31,7 +32,7 @@ class Flowsheet:
     Parameters
     ----------
     horizon : simulated time (s), positive.
-    materials : components by name; every unit knows all of them.
+    materials : components by name, powders and what liquids hold; every unit knows all of the kind that it handles.
 
     >>> from units.source import Source
     >>> from units.sink import Sink
@@ -43,7 +44,7 @@ class Flowsheet:
     'bin.inlet'
     """
 
-    def __init__(self, horizon: float, materials: Mapping[str, Material]) -> None:
+    def __init__(self, horizon: float, materials: Mapping[str, Material | LiquidComponent]) -> None:
         if not (math.isfinite(horizon) and horizon > 0):
             raise UsageError(f"the horizon has to be positive and finite (got {horizon!r} s)")
         if not materials:
@@ -78,7 +79,11 @@ class Flowsheet:
             raise UsageError(f"there is already something called {name!r}", names=[name])
         block_class = unit_type(kind).block if isinstance(kind, str) else kind
         contract = contract_of(block_class)
-        block = block_class(time=self._model.time, materials=self.materials, doc=contract.__name__.removesuffix("Data"), **parameters)
+        known = contract.known(self.materials)
+        if not known:
+            what = "component" if issubclass(contract.handles, LiquidComponent) else "material"
+            raise UsageError(f"unit {name!r} needs at least one {what}, and the flowsheet has none of its kind", names=[name])
+        block = block_class(time=self._model.time, materials=known, doc=contract.__name__.removesuffix("Data"), **parameters)
         built = False
         try:
             # Pyomo logs what the raised error says anyway
@@ -103,7 +108,8 @@ class Flowsheet:
 
         Raises
         ------
-        StructureError : a port, variable or input does not exist or is taken, or the two carry different things.
+        StructureError : a port, variable or input does not exist or is taken, or the two carry different things, or one powder and one
+            liquid.
         UsageError : the name cannot be used or is taken, or the model is already complete.
         """
         self._refuse_if_complete()
@@ -123,6 +129,9 @@ class Flowsheet:
             wire(self._model, name, source, target)
         else:
             ports = [self._model.find_component(port) for port in (source, target)]
+            mismatch = carrying_fault(source, target, *ports)
+            if mismatch:
+                raise ConnectionErrors([Problem(mismatch.message, f"{source} -> {target}", mismatch.allowed, mismatch.hint)])
             self._compare_members(*ports)
             self._model.add_component(name, Arc(source=ports[0], destination=ports[1], doc=f"{source} -> {target}"))
         joined.append((source, target))
@@ -184,7 +193,7 @@ class Flowsheet:
             faults = [*connection_faults(self._ports, self.streams), *signal_faults(self._blocks, self.signals)]
             if faults:
                 raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
-            add_balance(self._model, list(self._blocks.values()), self._model.time, list(self.materials))
+            add_balance(self._model, list(self._blocks.values()), self._model.time, self.materials)
             self._complete = True
         return self._model
 

@@ -26,6 +26,7 @@ COMMON = (
     *("s", "min", "h", "d", "kg", "g", "mg", "t", "kg/h", "g/min", "g/s", "kg/s", "m", "mm", "cm", "um", "K", "degC"),
     *("Pa", "kPa", "MPa", "bar", "1/Pa", "1/MPa", "1/bar", "N", "kN", "1/s", "1/min", "Hz", "rpm", "rev/s", "rad/s", "%", "ppm"),
     *("kg/m^3", "g/cm^3", "g/mL", "g/L", "kg/rev", "g/rev", "1/kg", "1/g", "m^3", "L", "mL", "m^2", "cm^2", "m/s", "mm/s", "m/min"),
+    *("cell", "cell/L", "cell/mL", "mmol/cell/h", "cell/mmol", "mg/cell/h", "mg/cell"),
     *("L/h", "L/min", "mL/min", "m^3/s", "mol", "mmol", "mol/L", "mmol/L", "mol/s", "mol/h", "W", "kW", "J", "kJ", "1/m", "1/mm"),
 )
 """Units that messages suggest."""

@@ -62,9 +62,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class BalanceRow:
-    """The material balance of one component over the run (kg).
+    """The material balance of one component over the run, in ``unit`` (kg, mol or cell).
 
-    ``entered`` and ``left`` are quadratures integrated beside the states, ``accumulated`` is the change of what the
+    ``entered``, ``left`` and ``reacted`` are quadratures integrated beside the states, ``accumulated`` is the change of what the
     units hold; ``residual`` is what does not fit, and ``relative`` that over the largest amount handled (-).
     """
 
@@ -75,6 +75,7 @@ class BalanceRow:
     reacted: float
     residual: float
     relative: float
+    unit: str = "kg"
 
     @property
     def closes(self) -> bool:

@@ -38,7 +38,6 @@ COLUMN_NAMES = {("events", "time"): "event_time"}
 """Columns that cannot bear their own name because a dimension of the whole file has it."""
 
 COLUMN_UNITS = {
-    **{("balance", name): "kg" for name in ("entered", "left", "accumulated", "reacted", "residual")},
     **{("specifications", name): "s" for name in ("time_below", "time_above", "time_undefined", "duration")},
     ("events", "time"): "s",
 }

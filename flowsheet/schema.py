@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from solvers.declare import Interpolation
+from units.stream import MEASURES
 
 SCHEMA = 1
 """Version of the case format; a case says which one it is written in."""
@@ -93,7 +94,8 @@ TOP = (
     Key("output", Kind.RAW, "output points"),
     Key("solver", Kind.RAW, "tolerances"),
     Key("display", Kind.RAW, "units of the report"),
-    Key("materials", Kind.RAW, "components and their properties", required=True),
+    Key("materials", Kind.RAW, "powders and their properties", required=True),
+    Key("components", Kind.RAW, "what liquids hold; a case with them needs no materials"),
     Key("units", Kind.RAW, "unit operations", required=True),
     Key("streams", Kind.RAW, "what is joined to what"),
     Key("signals", Kind.RAW, "what is measured and what it drives"),
@@ -113,6 +115,16 @@ MATERIAL = (
     Key("true_density", Kind.QUANTITY, "density of the solid", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(100.0, 25000.0)),
     Key(
         "bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)
+    ),
+)
+
+COMPONENT = (
+    Key(
+        "amount",
+        Kind.CHOICE,
+        "how it is counted",
+        required=True,
+        choices=tuple(measure.amount for measure in MEASURES),
     ),
 )
 
@@ -180,6 +192,8 @@ DISPLAY = {
     "frequency": "1/s",
     "feed_factor": "kg/rev",
     "amount": "mol",
+    "cells": "cell",
+    "cell_density": "cell/m^3",
     "concentration": "mol/m^3",
     "fraction": "",
 }

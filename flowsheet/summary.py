@@ -16,7 +16,7 @@ from flowsheet.registry import UnitType
 from flowsheet.results import Results, SpecificationRow
 from flowsheet.run import Outcome
 from flowsheet.tables import series, show
-from units.unit import Parameter
+from units.parameter import Parameter
 
 
 def summary_text(outcome: Outcome) -> str:

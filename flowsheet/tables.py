@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow
+from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow, split_name
+from units.stream import MEASURES, VOLUME
 
 Interval = tuple[float, float]
 
@@ -16,15 +17,18 @@ Interval = tuple[float, float]
 # --- balances -------------------------------------------------------------------------------------------------------
 
 
-def balance_row(component: str, entered: np.ndarray, left: np.ndarray, inventory: np.ndarray, reacted: float = 0.0) -> BalanceRow:
+def balance_row(
+    component: str, entered: np.ndarray, left: np.ndarray, inventory: np.ndarray, reacted: float = 0.0, unit: str = "kg"
+) -> BalanceRow:
     """Balance one component over a run.
 
     Parameters
     ----------
     component : its name.
-    entered, left : (n,) amounts (kg) integrated from the flows across the boundary, beside the states.
-    inventory : (n,) amount (kg) that the units hold.
-    reacted : amount (kg) made by reaction (negative if consumed).
+    entered, left : (n,) amounts integrated from the flows across the boundary, beside the states.
+    inventory : (n,) amount that the units hold.
+    reacted : amount made by reaction (negative if consumed), integrated as well.
+    unit : of the amounts.
 
     >>> row = balance_row("api", np.array([0.0, 3.0]), np.array([0.0, 1.0]), np.array([5.0, 7.0]))
     >>> row.accumulated, row.residual, row.closes
@@ -36,7 +40,7 @@ def balance_row(component: str, entered: np.ndarray, left: np.ndarray, inventory
     scale = max(abs(came), abs(went), abs(reacted), float(np.max(np.abs(inventory))))
     # nothing handled leaves nothing to lose; a NaN anywhere has to stay one
     relative = residual / scale if scale != 0.0 else residual
-    return BalanceRow(component, came, went, accumulated, reacted, residual, relative)
+    return BalanceRow(component, came, went, accumulated, reacted, residual, relative, unit)
 
 
 # --- specifications ---------------------------------------------------------------------------------------------------
@@ -149,8 +153,56 @@ class StreamTableRow:
 
 
 def stream_table(results: Results) -> tuple[StreamTableRow, ...]:
-    """Return for each stream one row per component and one for the total, in the order of the case."""
-    return tuple(row for stream in results.streams for row in _stream_rows(results, stream))
+    """Return for each stream of powder one row per component and one for the total, in the order of the case."""
+    return tuple(row for stream in results.streams if not is_liquid(results, stream) for row in _stream_rows(results, stream))
+
+
+def is_liquid(results: Results, stream: StreamRow) -> bool:
+    """Return whether a stream is one of liquid."""
+    return f"{stream.source}_{VOLUME}" in results.names
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidTableRow:
+    """One component of a stream of liquid, in ``unit`` (kg, mol, cell), or its volume (``component=""``, m3).
+
+    Flows are per s, concentrations per m3; the mean flow is that over time, the mean concentration that in all that passed.
+    Where nothing flows there is no concentration.
+    """
+
+    stream: StreamRow
+    component: str
+    unit: str
+    flow_mean: float
+    flow_largest: float
+    amount: float
+    concentration_mean: float
+
+
+def liquid_table(results: Results) -> tuple[LiquidTableRow, ...]:
+    """Return for each stream of liquid its volume and one row per component, in the order of the case (trapezoidal rule)."""
+    return tuple(row for stream in results.streams if is_liquid(results, stream) for row in _liquid_rows(results, stream))
+
+
+def _liquid_rows(results: Results, stream: StreamRow) -> list[LiquidTableRow]:
+    courses = [("", "m^3", results[f"{stream.source}_{VOLUME}"])]
+    for measure in MEASURES:
+        name = f"{stream.source}_{measure.flow}"
+        courses += [(split_name(full)[1][0], str(measure.unit), results[full]) for full in results.names if full.startswith(f"{name}[")]
+    duration = float(results.t[-1] - results.t[0])
+    amounts = [float(np.trapezoid(flow, results.t)) for _, _, flow in courses]
+    return [
+        LiquidTableRow(
+            stream,
+            component,
+            unit,
+            amount / duration if duration > 0 else float(flow[0]),
+            float(flow.max()),
+            amount,
+            _share(amount, amounts[0]),
+        )
+        for (component, unit, flow), amount in zip(courses, amounts, strict=True)
+    ]
 
 
 def stream_flows(results: Results, stream: StreamRow) -> dict[str, np.ndarray]:

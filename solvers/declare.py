@@ -54,6 +54,8 @@ class Event:
     when : ``rule(block, t)``; the event is watched only while this expression of fixed Vars and Params is positive.
     transition : ``rule(block, t)`` giving pairs ``(variable, value)``: what differential states and fixed (discrete)
         Vars become. Values are expressions of what held just before; all pairs take effect at once.
+    refusal : if not empty, a run that comes to the event ends there and fails, saying this and the event's ``doc``: for the
+        limits of a model's range. ``doc`` says what happened, ``refusal`` what to do.
     doc : one line for logs and reports.
 
     Raises
@@ -67,6 +69,7 @@ class Event:
     when: Rule | None = None
     transition: Callable[[Any, Any], Iterable[tuple[Any, Any]]] | None = None
     doc: str = ""
+    refusal: str = ""
 
     def __post_init__(self) -> None:
         if (self.guard is None) == (len(self.at) == 0):

@@ -458,6 +458,8 @@ class Run:
     def _transit(self, number: int, occasion: Occasion) -> None:
         event = self.system.events[number]
         self.records.append(EventRecord(self.t, event.name, event.block))
+        if event.event.refusal:
+            raise self._failed(f"{event.label} at t = {self.t:.9g}: {event.event.doc}", (event.label,), event.event.refusal)
         uncertainty, _ = self.watch.certainty(self.slopes, *self._point())
         self._watch_chattering(number, event, uncertainty)
         if event.states or event.inputs:

@@ -11,8 +11,9 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import nominal
+from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.unit import REV_PER_S, Parameter, UnitBlock
+from units.unit import REV_PER_S, UnitBlock
 
 FILL_ROUNDING = 1e-6
 """Relative fill below which the power of the fill is rounded, so that an empty tank is a regular point."""

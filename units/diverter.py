@@ -11,8 +11,9 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event
+from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 
 @declare_custom_block("Diverter", rule="build")

@@ -12,8 +12,9 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
 from units.laws import KINK_WIDTH, smooth_clip, smooth_minimum, smooth_positive
+from units.parameter import Parameter
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
-from units.unit import REV_PER_S, Parameter, UnitBlock
+from units.unit import REV_PER_S, UnitBlock
 
 _KG_REV = u.kg / u.revolution
 

@@ -12,9 +12,10 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
 from units.laws import KINK_WIDTH, smooth_clip
+from units.parameter import Parameter
 from units.signal import KINDS
 from units.stream import Material
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 _RATIO = "output_unit/measured_unit"
 LARGEST_BAND = 1e9
@@ -64,6 +65,7 @@ class PIDData(UnitBlock):
     CaseError : a parameter is unknown, missing or out of its range, or the limits are not in order.
     """
 
+    handles: ClassVar[type] = object  # no components
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("measured_unit", u.dimensionless, "SI unit of what is measured", "", names_unit=True),
         Parameter("output_unit", u.dimensionless, "SI unit of the output", "", names_unit=True),

@@ -14,8 +14,9 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units import laws
 from units.laws import KINK_WIDTH
+from units.parameter import Parameter
 from units.stream import Material, add_powder_port, mass_fractions
-from units.unit import REV_PER_S, Parameter, UnitBlock
+from units.unit import REV_PER_S, UnitBlock
 
 MASS_HEEL = 1e-6
 """Mass in the hopper (kg) below which the composition of what leaves fades to uniform."""

@@ -9,9 +9,10 @@ import pyomo.environ as pyo
 from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
+from units.parameter import Parameter
 from units.signal import KINDS
 from units.stream import Material
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 
 @declare_custom_block("Ratio", rule="build")
@@ -36,6 +37,7 @@ class RatioData(UnitBlock):
     CaseError : a parameter is unknown or missing.
     """
 
+    handles: ClassVar[type] = object  # no components
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("measured_unit", u.dimensionless, "SI unit of what is measured", "", names_unit=True),
         Parameter("output_unit", u.dimensionless, "SI unit of the output", "", names_unit=True),

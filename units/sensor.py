@@ -13,9 +13,10 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
+from units.parameter import Parameter
 from units.signal import KINDS
 from units.stream import Material
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 TONES = 32
 """Cosines that noise is made of."""
@@ -64,6 +65,7 @@ class SensorData(UnitBlock):
     CaseError : a parameter is unknown, missing or out of its range, a quantum without sampling, or too many samples.
     """
 
+    handles: ClassVar[type] = object  # no components
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("measured_unit", u.dimensionless, "SI unit of what is measured", "", names_unit=True),
         Parameter.positive("response_time", u.s, "time constant of the lag", 1.0),

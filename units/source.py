@@ -9,8 +9,9 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from solvers.declare import nominal
+from units.parameter import Parameter
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 
 @declare_custom_block("Source", rule="build")

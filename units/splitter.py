@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
+from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 
 @declare_custom_block("Splitter", rule="build")

@@ -1,7 +1,8 @@
-"""What a powder stream is: the mass flow of every component, nothing else.
+"""What a stream is, and the powder stream: the mass flow of every component, nothing else.
 
-A stream is a Pyomo ``Port`` with the single member ``flow``, a Var over time and component in kg/s. Zero flow is a
-regular point of every equation: totals are sums, and fractions lean on a flow far below anything that can be weighed.
+A stream is a Pyomo ``Port`` whose members are flows: Vars over time, and over components where each has its own. A powder
+stream has the single member ``flow`` in kg/s; liquid streams are in ``units.liquid``. Zero flow is a regular point of every
+equation: totals are sums, and fractions lean on a flow far below anything that can be weighed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,41 @@ FLOW_HEEL = 1e-9
 
 TYPICAL_FLOW = 1e-3
 """Typical component flow (kg/s, 3.6 kg/h) to which tolerances refer."""
+
+
+if "cell" not in u.pint_registry:
+    u.load_definitions_from_strings(["cell = [cell]"])
+
+CELL = u.cell
+"""Unit in which cells are counted, a dimension of its own."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Measure:
+    """How the amount of a component is counted, and what its amount, flow and concentration are called.
+
+    Parameters
+    ----------
+    amount : name of amounts, and what case files write.
+    flow : name of amounts per time.
+    concentration : name of amounts per volume.
+    unit : SI unit of amounts.
+    typical : typical concentration (amount per m3) to which tolerances refer.
+    suffix : what ends the names of a unit's inventory (``holdup``, ``supply`` ...) in this measure.
+    """
+
+    amount: str
+    flow: str
+    concentration: str
+    unit: Any
+    typical: float
+    suffix: str
+
+
+MASS = Measure("mass", "mass_flow", "mass_concentration", u.kg, 1.0, "")
+MOLES = Measure("moles", "molar_flow", "molarity", u.mol, 1.0, "_moles")
+CELLS = Measure("cells", "cell_flow", "cell_density", CELL, 1e12, "_cells")
+MEASURES = (MASS, MOLES, CELLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +98,11 @@ class Material:
             raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], hint=hint, complaints=complaints)
 
     @property
+    def measure(self) -> Measure:
+        """Powders are weighed."""
+        return MASS
+
+    @property
     def porosity(self) -> float:
         """Volume fraction of pores in the poured powder (-)."""
         return 1.0 - self.bulk_density / self.true_density
@@ -87,6 +128,39 @@ def mass_fractions(amounts: Mapping[str, Any], heel: Any) -> dict[str, Any]:
     return {name: (amount + (regular - total) / len(amounts)) / regular for name, amount in amounts.items()}
 
 
+VOLUME = "volume_flow"
+"""The member that only streams of liquid have."""
+
+
+def carries(port: Port) -> str:
+    """Return what a port carries: ``liquid`` or ``powder``."""
+    return "liquid" if VOLUME in port.vars else "powder"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A member of a stream: its name, SI unit, typical size, one line of documentation and its components, if it has any."""
+
+    name: str
+    unit: Any
+    typical: float
+    doc: str
+    components: tuple[str, ...] | None = None
+
+
+def add_stream(block: Any, name: str, time: Any, flows: Iterable[Flow], doc: str = "") -> Port:
+    """Add a stream to a unit: a Var ``{name}_{flow}`` for each flow, and the Port ``name`` with all of them. Return the port."""
+    port = Port(doc=doc or name)
+    block.add_component(name, port)
+    for flow in flows:
+        index = () if flow.components is None else (list(flow.components),)
+        variable = Var(time, *index, initialize=0.0, bounds=(0, None), units=flow.unit, doc=f"{doc or name}: {flow.doc}")
+        block.add_component(f"{name}_{flow.name}", variable)
+        nominal(variable, flow.typical)
+        port.add(variable, flow.name)
+    return port
+
+
 def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str], doc: str = "") -> Port:
     """Add a powder stream to a unit and return its port.
 
@@ -103,9 +177,7 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
     """
     members = list(components)
     what = doc or name
-    flow = Var(time, members, initialize=0.0, bounds=(0, None), units=u.kg / u.s, doc=f"{what}: component mass flow")
-    block.add_component(f"{name}_flow", flow)
-    nominal(flow, TYPICAL_FLOW)
+    port = add_stream(block, name, time, [Flow("flow", u.kg / u.s, TYPICAL_FLOW, "component mass flow", tuple(members))], what)
 
     # Rules reach the Var through the block they are called with, so that they hold for a clone of the model as well.
     def flows(b: Any, t: float) -> dict[str, Any]:
@@ -119,8 +191,4 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
 
     block.add_component(f"{name}_total", Expression(time, rule=total_rule, doc=f"{what}: mass flow"))
     block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
-
-    port = Port(doc=what)
-    block.add_component(name, port)
-    port.add(flow, "flow")
     return port

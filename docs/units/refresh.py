@@ -17,6 +17,7 @@ from units.blender import ContinuousBlender
 from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
 from units.mixer import Mixer
+from units.parameter import Parameter
 from units.pid import PID
 from units.press import TabletPress
 from units.ratio import Ratio
@@ -25,7 +26,6 @@ from units.sink import Sink
 from units.source import Source
 from units.splitter import Splitter
 from units.stream import Material
-from units.unit import Parameter
 
 HERE = Path(__file__).parent
 HOUR = 3600.0

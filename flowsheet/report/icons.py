@@ -11,6 +11,13 @@ _ICONS = {
     '<path d="M8 10V4M28 26V32"/>',
     "tablet_press": '<path d="M13 2H23V11H13z"/><path d="M4 14H13V22H4zM23 14H32V22H23z"/>'
     '<path d="M13 25H23V34H13z"/><rect x="14" y="15" width="8" height="6" rx="3"/>',
+    "liquid_source": '<path d="M4 6V32H22V6M4 16H22"/><path d="M22 26H34M29 21L34 26L29 31"/>',
+    "liquid_sink": '<path d="M8 8V33H30V8M8 20H30"/><path d="M19 2V16M14 11L19 16L24 11"/>',
+    **dict.fromkeys(
+        ("bioreactor", "bioreactor_monod", "bioreactor_penicillin", "bioreactor_cho_batch", "bioreactor_cho_fed_batch"),
+        '<path d="M7 8H29V27Q29 33 18 33Q7 33 7 27z"/><path d="M7 15H29M18 3V26M12 26H24"/>'
+        '<circle cx="12" cy="21" r="1.5"/><circle cx="24" cy="20" r="1.5"/>',
+    ),
     "source": '<circle cx="18" cy="18" r="14"/><path d="M10 18H25M19 11L26 18L19 25"/>',
     "sink": '<path d="M4 10V32H32V10"/><path d="M18 3V22M11 16L18 23L25 16"/>',
     "mixer": '<path d="M3 8H12L20 18H33M3 28H12L20 18"/><path d="M27 12L33 18L27 24"/>',

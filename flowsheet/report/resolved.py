@@ -19,7 +19,8 @@ def readable(view: View) -> str:
     parts = [pairs(general), _profiles(case.get("profiles", ()))]
     order = [unit.unit for unit in view.results.units]
     known = case.get("units", {})
-    for title, entries in (("Materials", case.get("materials", {})), ("Units", {name: known[name] for name in order if name in known})):
+    materials = case.get("materials", {}) | case.get("components", {})
+    for title, entries in (("Materials", materials), ("Units", {name: known[name] for name in order if name in known})):
         if entries:
             tables = "".join(
                 f"<div>{table(('', 'Value', 'Unit'), _entry_rows(name, entry), (1,))}</div>" for name, entry in entries.items()

@@ -15,9 +15,10 @@ from flowsheet.report.markup import Cell, Verdict, card, image, judged, note, nu
 from flowsheet.report.plots import DASHES, LINES, Band, Line, attribute_figure, course_figure
 from flowsheet.report.resolved import readable
 from flowsheet.report.view import View
-from flowsheet.results import BALANCE_LIMIT, Field, SpecificationRow, UnitRow
+from flowsheet.results import BALANCE_LIMIT, Field, SpecificationRow, StreamRow, UnitRow
 from flowsheet.results_layout import case_digest
-from flowsheet.tables import StreamTableRow, intervals_outside, stream_flows, stream_table
+from flowsheet.tables import StreamTableRow, intervals_outside, is_liquid, liquid_table, stream_flows, stream_table
+from units.stream import VOLUME
 
 MOST_CARDS = 5
 MOST_LINES = 8
@@ -92,16 +93,12 @@ def _limits(spec: SpecificationRow, unit: DisplayUnit) -> str:
 def drawing(view: View) -> str:
     """Return the drawing with total flows at the end of the run, and amounts across the boundary."""
     results = view.results
-    flow = view.display.unit("kg/s")
     streams = []
     for stream in results.streams:
-        last = sum(float(course[-1]) for course in stream_flows(results, stream).values())
+        label = _last_flow(view, stream)
         source, target = stream.source.rpartition(".")[0], stream.target.rpartition(".")[0]
-        streams.append(DrawnStream(stream.stream, source, target, flow.label(last)))
-    units = [
-        DrawnUnit(u.unit, u.type, _passed(view, u.unit, "unit_supplied", "in"), _passed(view, u.unit, "unit_withdrawn", "out"))
-        for u in results.units
-    ]
+        streams.append(DrawnStream(stream.stream, source, target, label))
+    units = [DrawnUnit(u.unit, u.type, _passed(view, u.unit, "in"), _passed(view, u.unit, "out")) for u in results.units]
     signals = [DrawnSignal(str(s["name"]), str(s["from"]), str(s["to"])) for s in results.case.get("signals", ())]
     when = (
         f"Flows are those at {view.at(view.axis.reached)}, the {'end' if view.complete else 'STOP'} of the run; "
@@ -110,10 +107,24 @@ def drawing(view: View) -> str:
     return f'<p class="lead">{text(when)}</p><div class="wide">{flowsheet_svg(units, streams, signals)}</div>'
 
 
-def _passed(view: View, unit: str, quadrature: str, word: str) -> str:
+def _last_flow(view: View, stream: StreamRow) -> str:
+    """Return the flow of a stream at the end of the run: its mass flow, or the volume flow of a liquid."""
+    if is_liquid(view.results, stream):
+        course = view.results[f"{stream.source}_{VOLUME}"]
+        return view.display.unit("m^3/s", float(np.max(np.abs(course)))).label(float(course[-1]))
+    return view.display.unit("kg/s").label(sum(float(course[-1]) for course in stream_flows(view.results, stream).values()))
+
+
+def _passed(view: View, unit: str, word: str) -> str:
     """Return what passed the flowsheet's boundary at a unit, by the quadrature beside the states."""
-    name = f"balance.{quadrature}[{unit}]"
-    return f"{view.display.unit('kg').label(float(view.results[name][-1]), 3)} {word}" if name in view.results.names else ""
+    what = {"in": "supplied", "out": "withdrawn"}[word]
+    for name, si in ((f"balance.unit_{what}[{unit}]", "kg"), (f"balance.unit_volume_{what}[{unit}]", "m^3")):
+        if name in view.results.names:
+            amount = float(view.results[name][-1])
+            dosed = f"{unit}.dosed_volume"
+            amount += float(view.results[dosed][-1]) if word == "in" and dosed in view.results.names else 0.0
+            return f"{view.display.unit(si, abs(amount) if si == 'm^3' else math.nan).label(amount, 3)} {word}"
+    return ""
 
 
 # --- quality attributes -----------------------------------------------------------------------------------------------
@@ -181,8 +192,9 @@ def _attribute_figure(view: View, spec: SpecificationRow) -> str:
 def streams(view: View) -> str:
     """Return the stream table: flows and mass fractions at the start, on average and at the end."""
     rows = [entry for entry in stream_table(view.results) if not entry.component or entry.amount or entry.flow_start or entry.flow_end]
+    wet = _liquid_streams(view)
     if not rows:
-        return note("The case has no streams.")
+        return wet or note("The case has no streams.")
     flow, mass, share = view.display.unit("kg/s"), view.display.unit("kg"), view.display.fraction
     above = (
         f'<tr><th></th><th class="band left" colspan="3">Flow [{text(flow.text)}]</th><th class="band left">Amount</th>'
@@ -199,7 +211,26 @@ def streams(view: View) -> str:
         "The mean flow is that over time, the mean fraction is what was in all that passed (trapezoidal rule over the output points); "
         "components that a stream never held are left out."
     )
-    return table(header, body, range(1, 8), above) + f'<p class="lead">{text(how)}</p>'
+    return table(header, body, range(1, 8), above) + f'<p class="lead">{text(how)}</p>{wet}'
+
+
+def _liquid_streams(view: View) -> str:
+    """Return the table of the streams of liquid, empty if there are none."""
+    rows = [entry for entry in liquid_table(view.results) if not entry.component or entry.amount or entry.flow_largest]
+    if not rows:
+        return ""
+    body = []
+    for stream, entries in itertools.groupby(rows, key=lambda entry: entry.stream):
+        body.append(f'<tr class="head"><td colspan="5">{text(f"{stream.stream}  {stream.source} → {stream.target}")}</td></tr>')
+        for entry in entries:
+            sizes = (f"{entry.unit}/s", entry.flow_mean), (f"{entry.unit}/s", entry.flow_largest), (entry.unit, entry.amount)
+            numbers = [number(view.display.unit(unit, abs(size)).label(size)) for unit, size in sizes]
+            mean = entry.concentration_mean if entry.component else math.nan
+            numbers.append(number(view.display.unit(f"{entry.unit}/m^3", abs(mean)).label(mean)))
+            body.append(row([Cell(entry.component or "volume"), *numbers], "" if entry.component else "sum"))
+    header = ("Stream of liquid", "mean flow", "largest flow", "amount", "mean concentration")
+    how = "The mean concentration is that in all that passed (trapezoidal rule over the output points: short pulses are seen roughly)."
+    return table(header, body, range(1, 5)) + f'<p class="lead">{text(how)}</p>'
 
 
 def _stream_row(entry: StreamTableRow, flow: DisplayUnit, mass: DisplayUnit, share: DisplayUnit) -> str:
@@ -218,19 +249,23 @@ def balance(view: View) -> str:
     rows = view.results.balance
     if not rows:
         return note("The model has no balance.")
-    mass = view.display.unit("kg")
     closes = all(r.closes for r in rows)
     limit = format_number(BALANCE_LIMIT)
     said = f"✓ The balance closes: every relative residual is below {limit}." if closes else f"✗ THE BALANCE DOES NOT CLOSE within {limit}."
     header = ("Component", "In", "Out", "Accumulated", "Reacted", "Residual", "Relative [–]", "Verdict")
     body = []
+    units = {r.unit for r in rows}
     for r in rows:
+        largest = max(map(abs, (r.entered, r.left, r.accumulated, r.reacted)))
+        mass = view.display.unit(r.unit, largest if units != {"kg"} else math.nan)
         amounts = [number(format_number(mass.shown(x), 9)) for x in (r.entered, r.left, r.accumulated, r.reacted)]
         judgment = judged("closes", Verdict.GOOD) if r.closes else judged("does not close", Verdict.BAD)
         residuals = [number(format_number(x, 3)) for x in (mass.shown(r.residual), r.relative)]
-        body.append(row([Cell(r.component), *amounts, *residuals, judgment]))
+        body.append(row([Cell(r.component if units == {"kg"} else f"{r.component} [{mass.text}]"), *amounts, *residuals, judgment]))
+    said_in = f"in {view.display.unit('kg').text}" if units == {"kg"} else "in the unit beside the component"
     how = (
-        f"Amounts in {mass.text}. In and Out are integrals of the flows across the boundary, carried as states beside the others; "
+        f"Amounts {said_in}. In, Out and Reacted are integrals of the flows across the boundary and of the reaction rates, carried as "
+        "states beside the others; "
         "Accumulated is the change of what the units hold; Residual = In + Reacted − Out − Accumulated; "
         "Relative is the residual over the largest of the amounts."
     )

@@ -17,8 +17,9 @@ from flowsheet import open_results, registry
 from flowsheet.cli import main
 from flowsheet.problems import CaseErrors
 from solvers.errors import CaseError, Complaint
+from units.parameter import Parameter
 from units.stream import add_powder_port
-from units.unit import Parameter, UnitBlock
+from units.unit import UnitBlock
 
 NAME = "somebody_elses_units"
 

@@ -16,6 +16,7 @@ from units.blender import ContinuousBlender
 from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
 from units.mixer import Mixer
+from units.parameter import Parameter
 from units.pid import PID
 from units.press import TabletPress
 from units.ratio import Ratio
@@ -23,7 +24,6 @@ from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
 from units.splitter import Splitter
-from units.unit import Parameter
 
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 FEEDER = {"composition": {"api": 1.0}, "setpoint": 2.0 / 3600}
