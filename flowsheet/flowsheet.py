@@ -20,7 +20,7 @@ from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
 from solvers.errors import Complaint, StructureError, UsageError
 from units.liquid import LiquidComponent
-from units.stream import Material
+from units.stream import Material, carries
 
 
 class Flowsheet:
@@ -48,6 +48,7 @@ class Flowsheet:
             raise UsageError("a flowsheet needs at least one material")
         self.materials = dict(materials)
         self.streams: list[tuple[str, str]] = []
+        self._liquid: dict[str, tuple[str, str]] = {}
         self._ports: dict[str, Ports] = {}
         self._complete = False
         self._model = pyo.ConcreteModel()
@@ -121,6 +122,9 @@ class Flowsheet:
         self._compare_members(*ends)
         self._model.add_component(name, Arc(source=ends[0], destination=ends[1], doc=f"{source} -> {target}"))
         self.streams.append((source, target))
+        if carries(ends[0]) == "liquid":
+            unit, _, port = source.partition(".")
+            self._liquid[name] = (unit, port)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -140,7 +144,7 @@ class Flowsheet:
             if faults:
                 raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
             blocks = [self._model.component(name) for name in self._ports]
-            add_balance(self._model, blocks, self._model.time, self.materials)
+            add_balance(self._model, blocks, self._model.time, self.materials, self._liquid)
             self._complete = True
         return self._model
 
