@@ -16,10 +16,14 @@ def refresh():
     return module
 
 
-@pytest.mark.parametrize("name", ["source", "sink", "feeder", "blender", "press"])
+POWDER = ["source", "sink", "feeder", "blender", "press"]
+LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "penicillin", "cho_batch", "cho_fed_batch"]
+
+
+@pytest.mark.parametrize("name", [*POWDER, *LIQUID])
 def test_parameter_tables_are_up_to_date(refresh, name):
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    assert refresh.page_with_table(text, refresh.PAGES[name]._ComponentDataClass.parameters) == text, "run docs/units/refresh.py"
+    assert refresh.page_with_table(text, refresh.parameters_of(name)) == text, "run docs/units/refresh.py"
 
 
 def test_every_page_is_listed_and_every_picture_is_there():
