@@ -10,14 +10,13 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import nominal
-from units.stream import CELLS, MASS, MEASURES, MOLES, Measure
+from units.liquid import TYPICAL_VOLUME
+from units.stream import CELLS, MASS, MEASURES, MOLES, VOLUME, Measure
 
 TYPICAL = {MASS: 1.0, MOLES: 1e-3, CELLS: 1e9}
 """Typical amounts (kg, mol, cell) of a component that pass in a run; tolerances refer to them."""
 TYPICAL_SOLUTE = 1e-3
 """Typical mass (kg) of a component of a flowsheet of liquids."""
-TYPICAL_VOLUME = 1e-3
-"""Typical volume (m3) of liquid that passes in a run."""
 
 FLOWS = (
     ("supplied", "supply", "taken from outside the flowsheet"),
@@ -29,7 +28,13 @@ HELD = (("inventory", "holdup", "held by all units"), ("dosed", "dosed", "taken 
 """Expressions of the balance, the units' amounts that they sum, and what they are."""
 
 
-def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequence[str] | Mapping[str, Any]) -> Any:
+def add_balance(
+    model: Any,
+    units: Sequence[Any],
+    time: Any,
+    components: Sequence[str] | Mapping[str, Any],
+    streams: Mapping[str, tuple[str, str]] | None = None,
+) -> Any:
     """Add the block ``balance`` to a model and return it.
 
     For every component: the states ``supplied`` and ``withdrawn`` (kg, zero at the start) integrate what all units take
@@ -37,7 +42,8 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
     units hold, ``dosed`` what was given in jumps. What went in minus what came out can thus be compared with the change of
     inventory, none being computed from another. For components counted in moles or cells the names end in ``_moles`` and
     ``_cells``, as those of the units' rates. The states ``unit_supplied`` and ``unit_withdrawn`` (kg) say what passed the boundary
-    unit by unit, over all components, ``unit_volume_supplied`` and ``unit_volume_withdrawn`` (m3) the same for liquids.
+    unit by unit, over all components, ``unit_volume_supplied`` and ``unit_volume_withdrawn`` (m3) the same for liquids;
+    ``passed_volume`` (m3) and ``passed`` by component say what has passed in a stream of liquid, whose pulses output points may miss.
 
     Parameters
     ----------
@@ -46,6 +52,7 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
         time and component.
     time : the model's ``ContinuousSet``.
     components : components by name; names alone are those of components that are weighed.
+    streams : of liquid, each with the names of the unit and of the port where it starts.
     """
     balance = pyo.Block(doc="material balance of the flowsheet")
     model.add_component("balance", balance)
@@ -71,7 +78,34 @@ def add_balance(model: Any, units: Sequence[Any], time: Any, components: Sequenc
         _add_quadrature(balance, f"unit_{state}", f"{doc} by a unit since the start", mass, solid, time, u.kg, TYPICAL[MASS])
         text = f"volume {doc} by a unit since the start"
         _add_quadrature(balance, f"unit_volume_{state}", text, volume, wet, time, u.m**3, TYPICAL_VOLUME)
+    _add_streams(balance, time, streams or {}, measured)
     return balance
+
+
+def _add_streams(balance: Any, time: Any, streams: Mapping[str, tuple[str, str]], measured: Mapping[str, Measure]) -> None:
+    """Add what has passed in each stream of liquid."""
+
+    def flow(b: Any, t: float, stream: str, name: str, *component: str) -> Any:
+        unit, port = streams[stream]
+        return b.parent_block().component(unit).component(f"{port}_{name}")[(t, *component) if component else t]
+
+    def volume(b: Any, t: float, stream: str) -> Any:
+        return flow(b, t, stream, VOLUME)
+
+    text = "volume that has passed in a stream"
+    _add_quadrature(balance, "passed_volume", text, volume, list(streams), time, u.m**3, TYPICAL_VOLUME)
+    for measure in MEASURES:
+        ports = {
+            stream: balance.parent_block().component(unit).component(f"{port}_{measure.flow}") for stream, (unit, port) in streams.items()
+        }
+        pairs = [(stream, c) for stream, var in ports.items() if var is not None for c in measured if c in members_of(var)]
+
+        def amount(b: Any, t: float, pair: tuple[str, str], measure: Measure = measure) -> Any:
+            return flow(b, t, pair[0], measure.flow, pair[1])
+
+        typical = TYPICAL_SOLUTE if measure is MASS else TYPICAL[measure]
+        text = f"{measure.amount} that has passed in a stream"
+        _add_quadrature(balance, f"passed{measure.suffix}", text, amount, pairs, time, measure.unit, typical)
 
 
 def members_of(amounts: Any) -> tuple[str, ...]:
@@ -111,7 +145,7 @@ def _total(balance: Any, what: str, names: Sequence[str], t: float, c: str, unit
 
 
 def _add_quadrature(
-    balance: Any, name: str, doc: str, flow: Callable[[Any, float, str], Any], members: Sequence[str], time: Any, unit: Any, typical: float
+    balance: Any, name: str, doc: str, flow: Callable[[Any, float, Any], Any], members: Sequence[Any], time: Any, unit: Any, typical: float
 ) -> None:
     """Add a state that integrates ``flow(balance, t, member)`` (``unit`` per s) from zero for each member."""
     if not members:
@@ -122,8 +156,8 @@ def _add_quadrature(
     rate = DerivativeVar(amount, wrt=time, units=unit / u.s, doc=f"rate of {name}")
     balance.add_component(f"{name}_rate", rate)
 
-    def integrate(b: Any, t: float, member: str) -> Any:
-        return b.component(f"{name}_rate")[t, member] == flow(b, t, member)
+    def integrate(b: Any, t: float, *member: str) -> Any:
+        return b.component(f"{name}_rate")[(t, *member)] == flow(b, t, member if len(member) > 1 else member[0])
 
     balance.add_component(f"{name}_quadrature", pyo.Constraint(time, members, rule=integrate, doc=f"what is {name}"))
     for member in members:

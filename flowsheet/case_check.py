@@ -205,7 +205,7 @@ def _read_one(check: Checker, parameter: Parameter, value: object, path: KeyPath
     if parameter.integer and number > schema.MOST_CELLS:
         check.problem(path, f"too large: {number:.0f} cells would take too long to solve", f"at most {schema.MOST_CELLS}", "ask for fewer")
         return None
-    if unit in schema.PLAUSIBLE and parameter.default != number:
+    if unit in schema.PLAUSIBLE and parameter.of is None and parameter.default != number:
         lowest, highest, what = schema.PLAUSIBLE[unit]
         if not lowest <= number <= highest:
             place = "below" if number < lowest else "above"

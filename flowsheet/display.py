@@ -12,7 +12,7 @@ import numpy as np
 
 from flowsheet.quantities import QuantityError, conversion, tidy, unit_text
 
-DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm", "L", "L/h", "mol", "mmol/L", "cell", "cell/L")
+DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm", "L", "L/h", "mol", "mol/h", "mmol/L", "cell", "cell/h", "cell/L")
 """Display units where the case names none of that dimension."""
 
 Shown = TypeVar("Shown", float, np.ndarray)
@@ -24,6 +24,7 @@ _LADDERS = (
     ("m^3", "L", "mL", "uL"),
     ("m^3/h", "L/h", "mL/h"),
     ("mol", "mmol", "umol"),
+    ("mol/h", "mmol/h", "umol/h"),
     ("h", "min", "s", "ms"),
 )
 _HANDY = (0.01, 1e6)

@@ -23,7 +23,7 @@ from flowsheet.signals import driven, readable, signal_faults, wire
 from solvers.declare import Phase
 from solvers.errors import Complaint, StructureError, UsageError
 from units.liquid import LiquidComponent
-from units.stream import Material
+from units.stream import Material, carries
 
 
 class Flowsheet:
@@ -52,6 +52,7 @@ class Flowsheet:
         self.materials = dict(materials)
         self.streams: list[tuple[str, str]] = []
         self.signals: list[tuple[str, str]] = []
+        self._liquid: dict[str, tuple[str, str]] = {}
         self._ports: dict[str, Ports] = {}
         self._complete = False
         self._model = pyo.ConcreteModel()
@@ -134,6 +135,9 @@ class Flowsheet:
                 raise ConnectionErrors([Problem(mismatch.message, f"{source} -> {target}", mismatch.allowed, mismatch.hint)])
             self._compare_members(*ports)
             self._model.add_component(name, Arc(source=ports[0], destination=ports[1], doc=f"{source} -> {target}"))
+            if carries(ports[0]) == "liquid":
+                unit, _, port = source.partition(".")
+                self._liquid[name] = (unit, port)
         joined.append((source, target))
 
     def add_recipe(self, phases: Sequence[Phase]) -> None:
@@ -193,7 +197,7 @@ class Flowsheet:
             faults = [*connection_faults(self._ports, self.streams), *signal_faults(self._blocks, self.signals)]
             if faults:
                 raise ConnectionErrors(Problem(fault.message, fault.unit, fault.allowed, fault.hint) for fault in faults)
-            add_balance(self._model, list(self._blocks.values()), self._model.time, self.materials)
+            add_balance(self._model, list(self._blocks.values()), self._model.time, self.materials, self._liquid)
             self._complete = True
         return self._model
 

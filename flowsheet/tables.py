@@ -166,42 +166,45 @@ def is_liquid(results: Results, stream: StreamRow) -> bool:
 class LiquidTableRow:
     """One component of a stream of liquid, in ``unit`` (kg, mol, cell), or its volume (``component=""``, m3).
 
-    Flows are per s, concentrations per m3; the mean flow is that over time, the mean concentration that in all that passed.
-    Where nothing flows there is no concentration.
+    Flows are per s, concentrations per m3. Amounts are integrals carried beside the states; the mean flow is that over time, the mean
+    concentration that in all that passed, and not a number if nothing did.
     """
 
     stream: StreamRow
     component: str
     unit: str
     flow_mean: float
-    flow_largest: float
+    flow_end: float
     amount: float
     concentration_mean: float
 
 
 def liquid_table(results: Results) -> tuple[LiquidTableRow, ...]:
-    """Return for each stream of liquid its volume and one row per component, in the order of the case (trapezoidal rule)."""
+    """Return for each stream of liquid its volume and one row per component, in the order of the case."""
     return tuple(row for stream in results.streams if is_liquid(results, stream) for row in _liquid_rows(results, stream))
 
 
 def _liquid_rows(results: Results, stream: StreamRow) -> list[LiquidTableRow]:
-    courses = [("", "m^3", results[f"{stream.source}_{VOLUME}"])]
-    for measure in MEASURES:
-        name = f"{stream.source}_{measure.flow}"
-        courses += [(split_name(full)[1][0], str(measure.unit), results[full]) for full in results.names if full.startswith(f"{name}[")]
     duration = float(results.t[-1] - results.t[0])
-    amounts = [float(np.trapezoid(flow, results.t)) for _, _, flow in courses]
+    places = [("", "m^3", f"{stream.source}_{VOLUME}", f"balance.passed_volume[{stream.stream}]")]
+    for measure in MEASURES:
+        flow, passed = f"{stream.source}_{measure.flow}", f"balance.passed{measure.suffix}"
+        for name in results.names:
+            if name.startswith(f"{flow}["):
+                component = split_name(name)[1][0]
+                places.append((component, str(measure.unit), name, f"{passed}[{stream.stream},{component}]"))
+    amounts = [float(results[passed][-1]) for _, _, _, passed in places]
     return [
         LiquidTableRow(
-            stream,
-            component,
-            unit,
-            amount / duration if duration > 0 else float(flow[0]),
-            float(flow.max()),
-            amount,
-            _share(amount, amounts[0]),
+            stream=stream,
+            component=component,
+            unit=unit,
+            flow_mean=amount / duration if duration > 0 else float(results[flow][0]),
+            flow_end=float(results[flow][-1]),
+            amount=amount,
+            concentration_mean=_share(amount, amounts[0]),
         )
-        for (component, unit, flow), amount in zip(courses, amounts, strict=True)
+        for (component, unit, flow, _), amount in zip(places, amounts, strict=True)
     ]
 
 

@@ -2,12 +2,18 @@
 
 ======================= ==================================================
 ``units.unit``          what every unit promises: parameters, ports, inventory
-``units.stream``        powder streams and materials
+``units.stream``        what a stream is; powder streams and materials
 ``units.laws``          constitutive laws that units share
 ``units.source``        ``Source``
 ``units.sink``          ``Sink``
 ``units.feeder``        ``LossInWeightFeeder``
 ``units.blender``       ``ContinuousBlender``
 ``units.press``         ``TabletPress``
+``units.liquid``        liquid streams and what liquids hold
+``units.liquid_source`` ``LiquidSource``
+``units.liquid_sink``   ``LiquidSink``
+``units.bioreactor``    ``Bioreactor``, a vessel without reactions
+``units.vessel``        what an engineer gives to a stirred vessel
+``units.kinetics``      kinetics with their bioreactors
 ======================= ==================================================
 """

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyomo.environ import Expression
+from pyomo.dae import DerivativeVar
+from pyomo.environ import Constraint, Expression, Var
 from pyomo.environ import units as u
 from pyomo.network import Port
 
+from solvers.declare import nominal
 from units.parameter import Parameter
 from units.stream import MEASURES, VOLUME, Flow, Measure, add_stream
 
@@ -22,6 +24,9 @@ VOLUME_FLOW = u.m**3 / u.s
 
 VOLUME_FLOW_HEEL = 1e-15
 """Volume flow (m3/s) below which a stream's concentrations fade to zero: 4e-9 L/h; at 1e-4 L/h they are off by less than 1e-8."""
+
+TYPICAL_VOLUME = 1e-3
+"""Typical volume (m3, 1 L) of liquid to which tolerances refer."""
 
 TYPICAL_VOLUME_FLOW = 1e-7
 """Typical volume flow (m3/s, 0.36 L/h) to which tolerances refer."""
@@ -99,3 +104,16 @@ def add_liquid_port(block: Any, name: str, time: Any, components: Mapping[str, L
         text = f"{doc or name}: {measure.concentration.replace('_', ' ')}"
         block.add_component(f"{name}_{measure.concentration}", Expression(time, names, rule=rule, doc=text))
     return port
+
+
+def add_passed_volume(block: Any, port: str, time: Any) -> None:
+    """Add the state ``passed_volume[t]`` (m3): what has passed a port since the start, in pulses that output points may miss as well."""
+    block.passed_volume = Var(time, initialize=0.0, units=u.m**3, doc="volume that has passed since the start")
+    block.passed_volume_rate = DerivativeVar(block.passed_volume, wrt=time, units=VOLUME_FLOW, doc="rate of the volume that has passed")
+    nominal(block.passed_volume, TYPICAL_VOLUME)
+
+    def integrate(b: Any, t: float) -> Any:
+        return b.passed_volume_rate[t] == b.component(f"{port}_{VOLUME}")[t]
+
+    block.passed_volume_quadrature = Constraint(time, rule=integrate, doc="what has passed")
+    block.passed_volume[time.first()].fix(0.0)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pyomo.environ as pyo
 from pyomo.core.base.block import declare_custom_block
 
-from units.liquid import LiquidComponent, add_liquid_port, by_measure
+from units.liquid import LiquidComponent, add_liquid_port, add_passed_volume, by_measure
 from units.stream import Measure
 from units.unit import UnitBlock
 
@@ -27,6 +27,7 @@ class LiquidSinkData(UnitBlock):
     | inlet_mass_flow, inlet_molar_flow, inlet_cell_flow | what arrives through the port ``inlet`` | kg/s, mol/s, cell/s |
     | withdrawal, withdrawal_moles, withdrawal_cells | what leaves the flowsheet | kg/s, mol/s, cell/s |
     | volume_withdrawal | volume flow out of the flowsheet | m3/s |
+    | passed_volume | volume taken since the start (state) | m3 |
 
     Assumptions: none; the sink holds nothing, sets nothing and has no parameters. Valid for any flow.
 
@@ -36,7 +37,7 @@ class LiquidSinkData(UnitBlock):
     """
 
     handles: ClassVar[type] = LiquidComponent
-    shown: ClassVar[tuple[str, ...]] = ("inlet_volume_flow",)
+    shown: ClassVar[tuple[str, ...]] = ("inlet_volume_flow", "passed_volume")
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -47,6 +48,7 @@ class LiquidSinkData(UnitBlock):
         """Add the port and the expressions of what leaves."""
         self.add_parameters(time, materials, given)
         add_liquid_port(self, "inlet", time, materials, doc="liquid taken away")
+        add_passed_volume(self, "inlet", time)
 
         @self.Expression(time, doc="volume flow out of the flowsheet")
         def volume_withdrawal(b: Any, t: float) -> Any:

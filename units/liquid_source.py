@@ -9,7 +9,15 @@ import pyomo.environ as pyo
 from pyomo.core.base.block import declare_custom_block
 
 from solvers.declare import nominal
-from units.liquid import TYPICAL_VOLUME_FLOW, VOLUME_FLOW, LiquidComponent, add_liquid_port, by_measure, concentration_parameters
+from units.liquid import (
+    TYPICAL_VOLUME_FLOW,
+    VOLUME_FLOW,
+    LiquidComponent,
+    add_liquid_port,
+    add_passed_volume,
+    by_measure,
+    concentration_parameters,
+)
 from units.parameter import Parameter
 from units.stream import Measure
 from units.unit import UnitBlock
@@ -29,6 +37,7 @@ class LiquidSourceData(UnitBlock):
     |---|---|---|
     | flow | volume flow, an input that a profile may replace | m3/s |
     | mass_concentration, molarity, cell_density | composition, inputs; zero for components that are not named | kg/m3, mol/m3, cell/m3 |
+    | passed_volume | volume supplied since the start (state) | m3 |
 
     Assumptions: none; the source holds nothing. Valid for any flow that is not negative, zero included.
 
@@ -42,7 +51,7 @@ class LiquidSourceData(UnitBlock):
         Parameter("flow", VOLUME_FLOW, "volume flow that is supplied", lower=0.0, input=True),
         *concentration_parameters("", "of the liquid", input=True),
     )
-    shown: ClassVar[tuple[str, ...]] = ("outlet_volume_flow",)
+    shown: ClassVar[tuple[str, ...]] = ("outlet_volume_flow", "passed_volume")
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -54,6 +63,7 @@ class LiquidSourceData(UnitBlock):
         self.add_parameters(time, materials, given)
         nominal(self.flow, TYPICAL_VOLUME_FLOW)
         add_liquid_port(self, "outlet", time, materials, doc="supplied liquid")
+        add_passed_volume(self, "outlet", time)
 
         @self.Constraint(time, doc="the volume that is supplied leaves through the outlet")
         def volume_delivery(b: Any, t: float) -> Any:

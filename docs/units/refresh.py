@@ -9,13 +9,21 @@ import pyomo.environ as pyo
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.network import Arc
 
-from flowsheet.flowsheet import Flowsheet
+from flowsheet import Flowsheet, run_case
 from solvers import simulate
 from solvers.declare import Interpolation, Profile
 from units import laws
+from units.bioreactor import VESSEL, BioreactorData
 from units.blender import ContinuousBlender
 from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
+from units.kinetics.cho_batch import ChoBatchReactor
+from units.kinetics.cho_fed import ChoFedBatchReactor
+from units.kinetics.monod import MonodReactor
+from units.kinetics.penicillin import PenicillinReactor
+from units.liquid import LiquidComponent
+from units.liquid_sink import LiquidSink
+from units.liquid_source import LiquidSource
 from units.mixer import Mixer
 from units.parameter import Parameter
 from units.pid import PID
@@ -39,6 +47,8 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
+    **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor},
+    **{"penicillin": PenicillinReactor, "cho_batch": ChoBatchReactor, "cho_fed_batch": ChoFedBatchReactor},
 }
 START, END = "<!-- parameters: written by refresh.py -->", "<!-- end of parameters -->"
 
@@ -58,6 +68,14 @@ def table(parameters: tuple[Parameter, ...]) -> str:
         allowed = "kind of signal" if parameter.names_unit else allowed
         rows.append(f"| `{parameter.name}` | {unit} | {default} | {allowed} | {meaning} | {parameter.source} |")
     return "\n".join(rows)
+
+
+def parameters_of(name: str) -> tuple[Parameter, ...]:
+    """Return the parameters that a page lists: those of the kinetics alone where the vessel's stand on the bioreactor's page."""
+    contract = PAGES[name]._ComponentDataClass
+    if issubclass(contract, BioreactorData) and name != "bioreactor":
+        return tuple(parameter for parameter in contract.parameters if not any(parameter is own for own in VESSEL))
+    return contract.parameters
 
 
 def page_with_table(text: str, parameters: tuple[Parameter, ...]) -> str:
@@ -375,24 +393,155 @@ def draw_diverter() -> None:
     save(figure, "diverter.png")
 
 
+def culture(unit: type, horizon: float, feed: dict[str, object] | None = None, **parameters: object) -> pyo.ConcreteModel:
+    """Return a model of one bioreactor with a feed, if there is one, and a sink."""
+    components = unit._ComponentDataClass.kinetics.components
+    flowsheet = Flowsheet(horizon, {name: LiquidComponent(name, measure) for name, measure in components.items()})
+    flowsheet.add("unit", unit, inlets=int(feed is not None), **parameters)
+    flowsheet.add("sink", LiquidSink)
+    if feed is not None:
+        flowsheet.add("feed", LiquidSource, **feed)
+        flowsheet.connect("feed.outlet", "unit.inlet_1")
+    flowsheet.connect("unit.outlet", "sink.inlet")
+    return flowsheet.model
+
+
+def draw_bioreactor() -> None:
+    """Draw steady states of a chemostat against Monod's, and a fed-batch with boluses."""
+    rate, half, share, food = 0.4, 0.1, 0.5, 10.0
+    volume = {"initial_volume": 1e-3, "maximum_volume": 2e-3}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    dilution = np.linspace(0.0, 0.5, 501)[1:]
+    critical = rate * food / (half + food)
+    steady = np.where(dilution < critical, half * dilution / np.maximum(rate - dilution, 1e-9), food)
+    for name, course, color in (("biomass", share * (food - steady), COLORS[0]), ("substrate", steady, COLORS[1])):
+        left.plot(dilution, course, color=color, label=f"{name}, Monod's steady state")
+    points = (0.05, 0.15, 0.25, 0.35, 0.45)
+    for number, point in enumerate(points):
+        flow = point / HOUR * 1e-3
+        feed = {"flow": flow, "mass_concentration": {"substrate": food}}
+        model = culture(MonodReactor, 1000 * HOUR, feed, outflow=flow, initial_mass_concentration={"biomass": 1.0}, **volume)
+        trajectory = simulate(model, [0.0, 1000 * HOUR])
+        for name, color in (("biomass", COLORS[0]), ("substrate", COLORS[1])):
+            label = "after 1000 h" if number == 0 and name == "biomass" else None
+            left.plot(point, trajectory[f"unit.mass_concentration[{name}]"][-1], "o", color=color, mfc="none", label=label)
+    left.set(xlabel="dilution rate (1/h)", ylabel="g/L", xlim=(0, 0.5), ylim=(0, None), title="Chemostat, and washout above 0.396 1/h")
+    time = np.linspace(0.0, 24.0, 961)
+    given = {"bolus_volume": 2e-5, "bolus_count": 3, "bolus_start": 10 * HOUR, "bolus_interval": 4 * HOUR}
+    start = {"biomass": 0.1, "substrate": 5.0}
+    model = culture(
+        MonodReactor, 24 * HOUR, initial_mass_concentration=start, feed_mass_concentration={"substrate": 200.0}, **volume, **given
+    )
+    trajectory = simulate(model, time * HOUR)
+    for name, color in (("biomass", COLORS[0]), ("substrate", COLORS[1])):
+        right.plot(time, trajectory[f"unit.mass_concentration[{name}]"], color=color, label=name)
+    right.set(xlabel="time (h)", ylabel="g/L", xlim=(0, 24), ylim=(0, None), title="Fed-batch with three boluses of 20 mL into 1 L")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "bioreactor.png")
+
+
+def draw_penicillin() -> None:
+    """Draw the case of penicillin with the independent integration that tests hold it to."""
+    results = run_case(HERE.parents[1] / "cases" / "penicillin", overrides=["fermenter.outflow=0 L/h", "output.interval=30 min"])
+    rows = np.genfromtxt(HERE.parents[1] / "tests" / "data" / "birol_penicillin_noevap.csv", delimiter=",", names=True)
+    figure, panels = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained")
+    columns = (("biomass", "X_g_L"), ("substrate", "S_g_L"), ("product", "P_g_L"))
+    before = results.t < 398.9 * HOUR
+    for axes, (name, column), color in zip(panels, columns, COLORS, strict=True):
+        axes.plot(results.t[before] / HOUR, results[f"fermenter.mass_concentration[{name}]"][before], color=color)
+        axes.plot(rows["t_h"], rows[column], "o", ms=4, color=color, mfc="none", label="independent integration")
+        axes.axvline(results.events[0].time / HOUR, color="0.6", ls=":", label="feed begins")
+        axes.set(xlabel="time (h)", ylabel=f"{name} (g/L)", xlim=(0, 400), ylim=(0, None))
+    panels[0].legend(frameon=False)
+    save(figure, "penicillin.png")
+
+
+def draw_cho_batch() -> None:
+    """Draw a batch until glutamine is gone."""
+    time = np.linspace(0.0, 240.0, 481)
+    model = culture(
+        ChoBatchReactor,
+        240 * HOUR,
+        initial_volume=3e-3,
+        maximum_volume=4e-3,
+        initial_cell_density={"viable": 2e11},
+        initial_molarity={"glucose": 30.0, "glutamine": 4.0},
+    )
+    trajectory = simulate(model, time * HOUR)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for name, color in (("viable", COLORS[0]), ("dead", COLORS[1])):
+        left.plot(time, trajectory[f"unit.cell_density[{name}]"] / 1e12, color=color, label=name)
+    for name, color in zip(("glucose", "glutamine", "lactate", "ammonia"), (*COLORS, "0.4"), strict=True):
+        right.plot(time, trajectory[f"unit.molarity[{name}]"], color=color, label=name)
+    left.set(xlabel="time (h)", ylabel="1e6 cells/mL", xlim=(0, 240), ylim=(0, None))
+    right.set(xlabel="time (h)", ylabel="mmol/L", xlim=(0, 240), ylim=(0, None))
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "cho_batch.png")
+
+
+def draw_cho_fed_batch() -> None:
+    """Draw the case of CHO cells with the flask's samples and their standard deviations."""
+    results = run_case(HERE.parents[1] / "cases" / "cho_fed_batch")
+    rows = np.genfromtxt(
+        HERE.parents[1] / "tests" / "data" / "cho" / "cho_t127_flask_pmj_measurements.csv", delimiter=",", names=True, encoding="utf-8"
+    )
+    panels = (
+        ("cell_density", "viable", "Xv", 1e-12, 1e-9, "viable (1e6 cells/mL)"),
+        ("mass_concentration", "antibody", "mAb", 1e3, 1.0, "antibody (mg/L)"),
+        *(
+            ("molarity", name, column, 1.0, 1.0, f"{name} (mmol/L)")
+            for name, column in (
+                ("glucose", "Glc"),
+                ("lactate", "Lac"),
+                ("ammonia", "Amm"),
+                ("glutamine", "Gln"),
+                ("glutamate", "Glu"),
+                ("asparagine", "Asn"),
+            )
+        ),
+    )
+    figure, axes = plt.subplots(2, 4, figsize=(12, 5.2), sharex=True, layout="constrained")
+    for axis, (kind, name, column, ours, theirs, label) in zip(axes.flat, panels, strict=True):
+        axis.plot(results.t / HOUR, ours * results[f"flask.{kind}[{name}]"], color=COLORS[0])
+        samples, spread = theirs * rows[column], theirs * rows[f"{column}_std"]
+        axis.errorbar(rows["Time_hours"], samples, spread, fmt="o", ms=4, color=COLORS[1], mfc="none", capsize=2)
+        axis.set(ylabel=label, xlim=(0, 295), ylim=(0, None))
+    for axis in axes[1]:
+        axis.set(xlabel="time (h)")
+    save(figure, "cho_fed_batch.png")
+
+
+def draw_liquid_source_and_sink() -> None:
+    """Draw a source of liquid that pulses, and what the sink has taken by then."""
+    flowsheet = Flowsheet(600.0, {"salt": LiquidComponent("salt", ChoBatchReactor._ComponentDataClass.kinetics.components["glucose"])})
+    flowsheet.add("source", LiquidSource, flow=0.0, molarity={"salt": 2.0})
+    flowsheet.add("sink", LiquidSink)
+    flowsheet.connect("source.outlet", "sink.inlet", "hose")
+    time = np.linspace(0.0, 600.0, 1201)
+    pulses = Profile((0.0, 60.0, 120.0, 300.0, 480.0), tuple(x * 1e-6 / 60 for x in (0.0, 5.0, 0.0, 2.0, 0.0)))
+    trajectory = simulate(flowsheet.model, time, inputs={"source.flow": pulses})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    left.plot(time / 60, trajectory["source.outlet_volume_flow"] * 6e7, color=COLORS[0])
+    right.plot(time / 60, trajectory["sink.passed_volume"] * 1e6, color=COLORS[0], label="volume (mL)")
+    right.plot(time / 60, trajectory["balance.withdrawn_moles[salt]"] * 1e6, color=COLORS[1], label="salt (µmol)")
+    left.set(xlabel="time (min)", ylabel="supplied (mL/min)", xlim=(0, 10), ylim=(0, None), title="A source follows a profile")
+    right.set(xlabel="time (min)", xlim=(0, 10), ylim=(0, None), title="What the sink has taken")
+    right.legend(frameon=False)
+    save(figure, "liquid_source_and_sink.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
-    for draw in (
-        draw_junctions,
-        draw_diverter,
-        draw_pid,
-        draw_sensor,
-        draw_ratio,
-        draw_source_and_sink,
-        draw_feeder,
-        draw_blender,
-        draw_press,
-        draw_compaction,
-    ):
+    powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
+    liquid = (draw_liquid_source_and_sink, draw_bioreactor, draw_penicillin, draw_cho_batch, draw_cho_fed_batch)
+    signals = (draw_pid, draw_sensor, draw_ratio)
+    for draw in (*powder, *liquid, *signals):
         draw()
-    for name, unit in PAGES.items():
+    for name in PAGES:
         page = HERE / f"{name}.md"
-        page.write_text(page_with_table(page.read_text(), unit._ComponentDataClass.parameters))
+        page.write_text(page_with_table(page.read_text(), parameters_of(name)))
 
 
 if __name__ == "__main__":

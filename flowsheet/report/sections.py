@@ -123,6 +123,8 @@ def _passed(view: View, unit: str, word: str) -> str:
             amount = float(view.results[name][-1])
             dosed = f"{unit}.dosed_volume"
             amount += float(view.results[dosed][-1]) if word == "in" and dosed in view.results.names else 0.0
+            if si == "m^3" and amount == 0.0:
+                continue
             return f"{view.display.unit(si, abs(amount) if si == 'm^3' else math.nan).label(amount, 3)} {word}"
     return ""
 
@@ -216,20 +218,20 @@ def streams(view: View) -> str:
 
 def _liquid_streams(view: View) -> str:
     """Return the table of the streams of liquid, empty if there are none."""
-    rows = [entry for entry in liquid_table(view.results) if not entry.component or entry.amount or entry.flow_largest]
+    rows = [entry for entry in liquid_table(view.results) if not entry.component or entry.amount or entry.flow_end]
     if not rows:
         return ""
     body = []
     for stream, entries in itertools.groupby(rows, key=lambda entry: entry.stream):
         body.append(f'<tr class="head"><td colspan="5">{text(f"{stream.stream}  {stream.source} → {stream.target}")}</td></tr>')
         for entry in entries:
-            sizes = (f"{entry.unit}/s", entry.flow_mean), (f"{entry.unit}/s", entry.flow_largest), (entry.unit, entry.amount)
+            sizes = (f"{entry.unit}/s", entry.flow_mean), (f"{entry.unit}/s", entry.flow_end), (entry.unit, entry.amount)
             numbers = [number(view.display.unit(unit, abs(size)).label(size)) for unit, size in sizes]
             mean = entry.concentration_mean if entry.component else math.nan
             numbers.append(number(view.display.unit(f"{entry.unit}/m^3", abs(mean)).label(mean)))
             body.append(row([Cell(entry.component or "volume"), *numbers], "" if entry.component else "sum"))
-    header = ("Stream of liquid", "mean flow", "largest flow", "amount", "mean concentration")
-    how = "The mean concentration is that in all that passed (trapezoidal rule over the output points: short pulses are seen roughly)."
+    header = ("Stream of liquid", "mean flow", "flow at end" if view.complete else "flow at stop", "amount", "mean concentration")
+    how = "Amounts are integrals carried beside the states; the mean concentration is that in all that passed."
     return table(header, body, range(1, 5)) + f'<p class="lead">{text(how)}</p>'
 
 

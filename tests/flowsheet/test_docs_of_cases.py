@@ -61,6 +61,35 @@ def test_example_unit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert all(row.closes for row in results.balance)
 
 
+CASE_WITH_TANK = """
+schema = 1
+name = "tank"
+horizon = "10 h"
+components.drug = { amount = "moles" }
+units.tank = { type = "decay_reactor", decay = "0.1 1/h", initial_volume = "1 L", maximum_volume = "2 L", initial_molarity = 2 }
+units.bin = { type = "liquid_sink" }
+streams = [{ from = "tank.outlet", to = "bin.inlet" }]
+"""
+
+
+def test_example_kinetics_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "cases.md").read_text()
+    code = re.search(r"```python\n# my_package/decay.py\n(.*?)```", text, re.DOTALL)
+    entry = re.search(r'decay_reactor = "my_package.(.*)"', text)
+    assert code is not None
+    assert entry is not None
+    (tmp_path / "my_kinetics").mkdir()
+    (tmp_path / "my_kinetics" / "decay.py").write_text(code[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    both = [*registry.entry_points(group=registry.GROUP), EntryPoint("decay_reactor", f"my_kinetics.{entry[1]}", registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: both)
+    (tmp_path / "case.toml").write_text(CASE_WITH_TANK.replace("= 2 }", '= "2 mmol/L" }'))
+    results = run_case(load_case(tmp_path, strict=True), tmp_path / "out")
+    assert results["tank.molarity[drug]"][-1] == pytest.approx(2 * math.exp(-1), rel=1e-7)
+    assert all(row.closes and row.unit == "mol" for row in results.balance)
+
+
 def test_tables_open_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_case(DOCS.parent / "cases" / "cdc_line", tmp_path / "results" / "cdc_line", ["horizon=1 min", "output.interval=5 s"])
     monkeypatch.chdir(tmp_path)
@@ -75,7 +104,16 @@ def test_tables_open_as_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_all_keys_are_documented() -> None:
     text = (DOCS / "cases.md").read_text()
-    tables = (schema.TOP, schema.OUTPUT, schema.SOLVER, schema.MATERIAL, schema.STREAM, schema.PROFILE, schema.SPECIFICATION)
+    tables = (
+        schema.TOP,
+        schema.OUTPUT,
+        schema.SOLVER,
+        schema.MATERIAL,
+        schema.COMPONENT,
+        schema.STREAM,
+        schema.PROFILE,
+        schema.SPECIFICATION,
+    )
     for key in (*(key.name for table in tables for key in table if key.name not in ("units", "materials", "streams")), *schema.DISPLAY):
         assert re.search(rf"`\[*{key}\b", text), key
 

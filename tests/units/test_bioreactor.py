@@ -83,8 +83,7 @@ def test_inventories_are_in_the_unit_of_their_measure(unit, given):
 @pytest.mark.parametrize(("unit", "given"), CASES)
 def test_pyomo_itself_can_discretize_the_unit(unit, given):
     model = build(unit, given)
-    held = [data.parent_component() for data in model.component_data_objects(pyo.Var) if data.fixed and "balance" not in data.name]
-    held = list({id(variable): variable for variable in held}.values())
+    held = [variable for variable in model.component_objects(pyo.Var) if all(data.fixed for data in variable.values())]
     pyo.TransformationFactory("network.expand_arcs").apply_to(model)
     pyo.TransformationFactory("dae.collocation").apply_to(model, wrt=model.time, nfe=2, ncp=3, scheme="LAGRANGE-RADAU")
     for variable in held:

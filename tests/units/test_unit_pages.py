@@ -16,12 +16,15 @@ def refresh():
     return module
 
 
-@pytest.mark.parametrize(
-    "name", ["source", "sink", "feeder", "blender", "press", "pid", "sensor", "ratio", "mixer", "splitter", "diverter"]
-)
+POWDER = ["source", "sink", "feeder", "blender", "press", "mixer", "splitter", "diverter"]
+LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "penicillin", "cho_batch", "cho_fed_batch"]
+SIGNALS = ["pid", "sensor", "ratio"]
+
+
+@pytest.mark.parametrize("name", [*POWDER, *LIQUID, *SIGNALS])
 def test_parameter_tables_are_up_to_date(refresh, name):
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    assert refresh.page_with_table(text, refresh.PAGES[name]._ComponentDataClass.parameters) == text, "run docs/units/refresh.py"
+    assert refresh.page_with_table(text, refresh.parameters_of(name)) == text, "run docs/units/refresh.py"
 
 
 def test_every_page_is_listed_and_every_picture_is_there():
@@ -30,4 +33,15 @@ def test_every_page_is_listed_and_every_picture_is_there():
         if page.name != "README.md":
             assert f"({page.name})" in listed
         for part in page.read_text(encoding="utf-8").split("](")[1:]:
-            assert (FOLDER / part.split(")")[0]).exists(), part
+            target, _, anchor = part.split(")")[0].partition("#")
+            assert (FOLDER / target).exists(), part
+            headings = (
+                [
+                    line.lstrip("# ").lower().replace(" ", "-")
+                    for line in (FOLDER / target).read_text("utf-8").splitlines()
+                    if line[:1] == "#"
+                ]
+                if anchor
+                else [""]
+            )
+            assert anchor in headings, part
