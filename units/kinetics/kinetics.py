@@ -65,6 +65,7 @@ def available(concentration: Any, floor: Any) -> Any:
     """Return a factor that is one far above a concentration ``floor`` and falls to zero with the concentration.
 
     It stands where a published rate does not depend on what it consumes, such as maintenance: the consumption ends with
-    what is consumed, smoothly, and no concentration passes below zero. At 20 times the floor it is one to the last bit.
+    what is consumed, smoothly, and no concentration passes below zero by more than the integrator's tolerance. At 20 times the
+    floor it is one to the last bit.
     """
     return tanh(concentration / floor)
