@@ -17,7 +17,7 @@ from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UnitRow
 from solvers import EventRecord
 
 FORMAT = "flowsheet results"
-SCHEMA = 1
+SCHEMA = 2
 RESULTS_FILE = "results.h5"
 RUN_FILE = "run.json"
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from pyomo.environ import units as u
 
+from units.stream import CELL
+
 KINDS: Mapping[str, Any] = {
     "": u.dimensionless,
     "kg": u.kg,
@@ -32,6 +34,7 @@ KINDS: Mapping[str, Any] = {
     "mol": u.mol,
     "mol/s": u.mol / u.s,
     "mol/m^3": u.mol / u.m**3,
+    "cell/m^3": CELL / u.m**3,
     "s": u.s,
 }
 """SI units that a signal can have, by their text; empty for a share or a plain number."""
