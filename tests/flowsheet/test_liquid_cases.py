@@ -1,4 +1,4 @@
-"""Cases of liquids: the two that there are, what their files may say, and what their reports show."""
+"""Cases of liquids, what their files may say, and what their reports show."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ def test_penicillin_switches_and_reaches_its_titer() -> None:
 def test_the_harvest_leaves_what_the_outlets_leave() -> None:
     results = run_case(CASES / "penicillin", overrides=["fermenter.outflow=0 L/h", "fermenter.heel=1 L"])
     assert results["harvest.passed_volume"][-1] == pytest.approx(100 * LITER, rel=1e-3)
+
+
+def test_perfusion_ends_in_its_steady_state() -> None:
+    """What grows is bled, mu = B/V; what flows in feeds it, F (S_in - S) = mu X V / Y; the permeate takes the rest of the feed."""
+    results = run_case(CASES / "perfusion")
+    assert [event.event for event in results.events] == ["begin_start", "begin_perfuse"]
+    biomass, substrate = (results[f"reactor.mass_concentration[{name}]"][-1] for name in ("biomass", "substrate"))
+    volume, bleed, permeate = (results[f"reactor.{name}"][-1] for name in ("volume", "outflow", "permeate_flow"))
+    feed, growth = 0.1 * LITER / HOUR, bleed / volume
+    largest, half, growth_yield = 0.4 / HOUR, 0.1, 0.5
+    assert biomass == pytest.approx(40.0, rel=1e-4)
+    assert volume == pytest.approx(LITER, rel=1e-5)
+    assert substrate == pytest.approx(half * growth / (largest - growth), rel=1e-3)
+    assert feed * (40.0 - substrate) == pytest.approx(growth * biomass * volume / growth_yield, rel=1e-3)
+    assert bleed + permeate == pytest.approx(feed, rel=1e-4)
+    assert results["reactor.mass_concentration[product]"][-1] == pytest.approx(0.1 * growth * biomass * volume / feed, rel=1e-3)
+    assert all(row.closes for row in results.balance)
 
 
 def test_the_balance_counts_each_component_in_its_own_unit(cho: Path) -> None:
