@@ -38,9 +38,9 @@ LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
 TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
 """Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
-MOST_BY_RADAU, MOST_BY_RADAU_WITH_EVENTS = 50, 100
-"""Unknowns up to which ``IntegrationMethod.AUTO`` is Radau IIA, without and with events. It then costs less at equal error, and begins at
-full order after events (``benchmarks/methods.py``); for larger systems its factorizations cost too much."""
+MOST_BY_RADAU, MOST_BY_RADAU_WITH_EVENTS, MANY_EVENTS = 50, 100, 20
+"""Unknowns up to which ``IntegrationMethod.AUTO`` is Radau IIA, and where so many events or more have known times, such as samples. It then
+costs less at equal error, and begins at full order after events (``benchmarks/methods.py``); larger systems cost it too much to factor."""
 RADAU_SHARE, RADAU_POWER = 0.5, -0.15
 """The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 
@@ -390,7 +390,8 @@ class Run:
 
     def _chosen_method(self) -> IntegrationMethod:
         """Return the method asked for where it can be had, else BDF."""
-        most = MOST_BY_RADAU_WITH_EVENTS if self.system.events else MOST_BY_RADAU
+        known = sum(len(event.event.at) for event in self.system.events)
+        most = MOST_BY_RADAU_WITH_EVENTS if known >= MANY_EVENTS else MOST_BY_RADAU
         suited = IntegrationMethod.RADAU if self.size <= most else IntegrationMethod.BDF
         wanted = suited if self.method is IntegrationMethod.AUTO else self.method
         can_be_had = wanted in self.companion.methods and self.functions.layout.implicit is None
