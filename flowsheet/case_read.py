@@ -280,7 +280,7 @@ def _read_unit(check: Checker, name: str, table: dict[str, Any], materials: Mapp
     parameters = {parameter.name: parameter for parameter in contract.declared(kinds)}
     unknown_keys(check, {key: value for key, value in table.items() if key != "type"}, path, list(parameters))
     values: dict[str, Any] = {}
-    known = found.contract.known(materials)
+    known = contract.known(materials)
     for parameter in parameters.values():
         components = parameter.members(known)
         if parameter.name in kinds:

@@ -25,9 +25,9 @@ BLOCK = "recipe"
 END = "end_of_recipe"
 
 
-def begin_event(phase: Phase) -> str:
-    """Return the name of the event with which a phase begins."""
-    return f"begin_{phase.name}"
+def begin_event(phase: str) -> str:
+    """Return the name of the event with which a phase of that name begins."""
+    return f"begin_{phase}"
 
 
 def settable(blocks: Mapping[str, UnitBlock]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def add_recipe(model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], v
                 transition=_transition(number + 1, following, targets),
                 doc=f"phase {phase.name} ends",
             )
-            setattr(recipe, END if following is None else begin_event(following), event)
+            setattr(recipe, END if following is None else begin_event(following.name), event)
     return recipe
 
 

@@ -35,7 +35,7 @@ class Companion:
     """Carries nothing along; what carries something says so by methods of its own."""
 
     methods: tuple[IntegrationMethod, ...] = (IntegrationMethod.BDF, IntegrationMethod.RADAU)
-    """By what the run may be integrated, the preferred one first."""
+    """By what the run may be integrated."""
 
     def integrator(
         self, functions: SegmentFunctions, t: float, y: np.ndarray, rtol: float, atol: np.ndarray, method: IntegrationMethod

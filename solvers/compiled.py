@@ -79,13 +79,16 @@ class LazyCode:
     @property
     def _pays(self) -> bool:
         """Whether as much has been spent as compiled code costs."""
-        return self.spent >= self._cost and self.spent >= self._cost_of_source + compiler_seconds(self._rolled.statements)
+        return self.spent >= self._cost_of_source and self.spent >= self._whole_cost
 
     @property
     def _cost(self) -> float:
         """Seconds that compiled code is known to cost: what gcc takes is known once the source has been written."""
-        written = "_rolled" in vars(self)
-        return self._cost_of_source + (compiler_seconds(self._rolled.statements) if written else 0.0)
+        return self._whole_cost if "_rolled" in vars(self) else self._cost_of_source
+
+    @property
+    def _whole_cost(self) -> float:
+        return self._cost_of_source + compiler_seconds(self._rolled.statements)
 
     @property
     def _cost_of_source(self) -> float:
@@ -110,8 +113,6 @@ class CodeOfSegment:
 
     def choose(self, compilation: Compilation) -> SegmentFunctions:
         """Return the functions that a run calls."""
-        if compilation is Compilation.NEVER:
-            return self.functions
         parts = self.code.choose(compilation)
         if parts is None:
             return self.functions

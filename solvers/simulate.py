@@ -36,13 +36,13 @@ FINEST = 2e-12
 """Local tolerances below this are not asked for: rounding in the equations would be taken for errors."""
 LOCAL_SHARE, LOOSE = 0.03, 1e-4
 """Local errors are held to this share of the tolerances at the loose one, and to less at tighter ones (see :func:`local_share`)."""
+RADAU_SHARE, RADAU_POWER = 0.5, -0.15
+"""The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 TRIAL_SHARES = 10.0 ** -np.arange(1, 8)
 """Where on a trial step guards are looked at, the latest first: one that leaves zero and returns by more than it is uncertain is seen."""
 MOST_BY_RADAU, MOST_BY_RADAU_WITH_EVENTS, MANY_EVENTS = 50, 100, 20
 """Unknowns up to which ``IntegrationMethod.AUTO`` is Radau IIA, and where so many events or more have known times, such as samples. It then
 costs less at equal error, and begins at full order after events (``benchmarks/methods.py``); larger systems cost it too much to factor."""
-RADAU_SHARE, RADAU_POWER = 0.5, -0.15
-"""The same of Radau IIA, whose error estimate is far above the error at the end of a step: the share grows with this power."""
 
 
 class SimulationError(NumericsError):

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from flowsheet.display import Display
-from flowsheet.recipe import BLOCK, END
+from flowsheet.recipe import BLOCK, END, begin_event
 from flowsheet.report.plots import Band, TimeAxis
 from flowsheet.results import Results, UnitRow
 from solvers import Status
@@ -63,7 +63,7 @@ class View:
         if not names:
             return ()
         starts = {event.event: event.time for event in self.results.events if event.unit == BLOCK}
-        begins = [float(self.results.t[0]), *(starts[f"begin_{name}"] for name in names[1:] if f"begin_{name}" in starts)]
+        begins = [float(self.results.t[0]), *(starts[begin] for begin in map(begin_event, names[1:]) if begin in starts)]
         ends = [*begins[1:], starts.get(END, self.axis.reached)]
         spans = zip(names, begins, ends, strict=False)
         return tuple(Band(BLOCK, begin, end, label=name) for name, begin, end in spans)

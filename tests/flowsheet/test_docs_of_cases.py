@@ -42,18 +42,23 @@ streams = [{ from = "feed.outlet", to = "drum.inlet" }, { from = "drum.outlet", 
 """
 
 
-def test_example_unit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def install_example(type_name: str, package: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the code that the page shows for a module to a package of its own, and register the type that it names."""
     text = (DOCS / "cases.md").read_text()
-    code = re.search(r"```python\n# my_package/coating.py\n(.*?)```", text, re.DOTALL)
-    entry = re.search(r'coating_drum = "(.*)"', text)
+    code = re.search(rf"```python\n# my_package/{module}.py\n(.*?)```", text, re.DOTALL)
+    entry = re.search(rf'{type_name} = "my_package\.(.*)"', text)
     assert code is not None
     assert entry is not None
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / "my_package" / "coating.py").write_text(code[1])
+    (tmp_path / package).mkdir()
+    (tmp_path / package / f"{module}.py").write_text(code[1])
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    both = [*registry.entry_points(group=registry.GROUP), EntryPoint("coating_drum", entry[1], registry.GROUP)]
+    both = [*registry.entry_points(group=registry.GROUP), EntryPoint(type_name, f"{package}.{entry[1]}", registry.GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: both)
+
+
+def test_example_unit_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_example("coating_drum", "my_package", "coating", tmp_path, monkeypatch)
     (tmp_path / "case.toml").write_text(CASE_WITH_DRUM)
     results = run_case(load_case(tmp_path, strict=True), tmp_path / "out")
     # a stirred vessel filled at a constant rate
@@ -73,17 +78,7 @@ streams = [{ from = "tank.outlet", to = "bin.inlet" }]
 
 
 def test_example_kinetics_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (DOCS / "cases.md").read_text()
-    code = re.search(r"```python\n# my_package/decay.py\n(.*?)```", text, re.DOTALL)
-    entry = re.search(r'decay_reactor = "my_package.(.*)"', text)
-    assert code is not None
-    assert entry is not None
-    (tmp_path / "my_kinetics").mkdir()
-    (tmp_path / "my_kinetics" / "decay.py").write_text(code[1])
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    both = [*registry.entry_points(group=registry.GROUP), EntryPoint("decay_reactor", f"my_kinetics.{entry[1]}", registry.GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: both)
+    install_example("decay_reactor", "my_kinetics", "decay", tmp_path, monkeypatch)
     (tmp_path / "case.toml").write_text(CASE_WITH_TANK.replace("= 2 }", '= "2 mmol/L" }'))
     results = run_case(load_case(tmp_path, strict=True), tmp_path / "out")
     assert results["tank.molarity[drug]"][-1] == pytest.approx(2 * math.exp(-1), rel=1e-7)

@@ -9,15 +9,11 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.bioreactor import BioreactorData
+from units.kinetics.cho import CELL_PER_MOL, MMOL_PER_H, MOLARITY, PER_CELL, PER_H, inhibited_growth
 from units.kinetics.kinetics import Kinetics, Rates, available
 from units.parameter import Parameter
-from units.stream import CELL, CELLS, MOLES, Measure
+from units.stream import CELLS, MOLES, Measure
 
-PER_H = 1 / 3600.0
-MMOL_PER_H = 1e-3 / 3600.0
-MOLARITY = u.mol / u.m**3
-PER_CELL = u.mol / CELL / u.s
-CELL_PER_MOL = CELL / u.mol
 _CRAVEN = "Craven et al. 2012"
 
 
@@ -81,10 +77,7 @@ class ChoBatch(Kinetics):
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            c = b.concentrations(t)
-            fed = c["glucose"] / (b.glucose_half + c["glucose"]) * c["glutamine"] / (b.glutamine_half + c["glutamine"])
-            inhibited = b.lactate_inhibition / (b.lactate_inhibition + c["lactate"])
-            return b.maximum_growth * fed * inhibited * b.ammonia_inhibition / (b.ammonia_inhibition + c["ammonia"])
+            return inhibited_growth(b, b.concentrations(t), "glutamine", b.glutamine_half)
 
         @block.Expression(time, doc="specific death rate")
         def specific_death(b: Any, t: float) -> Any:

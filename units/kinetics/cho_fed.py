@@ -10,7 +10,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event
 from units.bioreactor import BioreactorData
-from units.kinetics.cho_batch import CELL_PER_MOL, MMOL_PER_H, MOLARITY, PER_CELL, PER_H
+from units.kinetics.cho import CELL_PER_MOL, MMOL_PER_H, MOLARITY, PER_CELL, PER_H, inhibited_growth
 from units.kinetics.kinetics import Kinetics, Rates, available
 from units.parameter import Parameter
 from units.stream import CELL, CELLS, MASS, MOLES, Measure
@@ -91,10 +91,7 @@ class ChoFedBatch(Kinetics):
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            c = b.concentrations(t)
-            fed = c["glucose"] / (b.glucose_half + c["glucose"]) * c["asparagine"] / (b.asparagine_half + c["asparagine"])
-            inhibited = b.lactate_inhibition / (b.lactate_inhibition + c["lactate"])
-            return b.maximum_growth * fed * inhibited * b.ammonia_inhibition / (b.ammonia_inhibition + c["ammonia"])
+            return inhibited_growth(b, b.concentrations(t), "asparagine", b.asparagine_half)
 
         @block.Expression(time, doc="specific death rate")
         def specific_death(b: Any, t: float) -> Any:
