@@ -1,4 +1,4 @@
-"""The continuous direct compression line of ``cases/cdc_line``: one hour with feeder refills and a disturbance.
+"""The continuous direct compression line of ``cases/small_line``: one hour with feeder refills and a disturbance.
 
 The peer is CasADi's cvodes on hand-chained segments.  It is given what takes a user most work: the equations as lowering
 reduced them (ODE and transition values as CasADi functions) and the times of all events, known beforehand from a
@@ -27,7 +27,7 @@ from flowsheet.run import build_flowsheet
 from solvers import DaeSystem, Trajectory, lower, simulate
 from solvers.declare import Interpolation, Profile
 
-CASE = Path(__file__).parent.parent / "cases" / "cdc_line"
+CASE = Path(__file__).parent.parent / "cases" / "small_line"
 TARGET = 1e-5
 TIGHT = 1e-11
 

@@ -29,7 +29,7 @@ from solvers.compiled import CACHE_VARIABLE, compiler_seconds, find_code
 from solvers.integrator import SegmentFunctions, SegmentIntegrator
 from solvers.rolled import roll
 
-CASE = Path(__file__).parent.parent / "cases" / "cdc_line"
+CASE = Path(__file__).parent.parent / "cases" / "small_line"
 REPEATS = 15
 
 

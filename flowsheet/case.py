@@ -142,7 +142,10 @@ class Case:
             # JSON with sorted keys, from which the hash is made, would lose the order
             "order": {section: names for section, names in order.items() if names},
             "materials": {
-                name: {key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")}
+                name: {
+                    **{key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")},
+                    **({"substance": material.substance} if material.substance else {}),
+                }
                 for name, material in powders.items()
             },
             **({"components": {name: {"amount": c.measure.amount} for name, c in liquid.items()}} if liquid else {}),

@@ -177,7 +177,9 @@ def read_parameter(check: Checker, parameter: Parameter, value: object, path: Ke
     complaints = parameter.complaints(numbers, components)
     for complaint in complaints:
         check.complaint(path, complaint)
-    return None if complaints else parameter.by_component(numbers, components)
+    if complaints:
+        return None
+    return numbers if parameter.named else parameter.by_component(numbers, components)
 
 
 def _read_unit_name(check: Checker, value: object, path: KeyPath) -> str | None:

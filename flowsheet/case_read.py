@@ -223,7 +223,7 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Component]:
         values = read_table(check, table, path, schema.MATERIAL)
         if None in values.values():
             # something of it is wrong; units may still be read with it
-            values = {"true_density": 1000.0, "bulk_density": 500.0}
+            values = {"true_density": 1000.0, "bulk_density": 500.0, "substance": values["substance"] or ""}
         try:
             materials[name] = Material(name, **values)
         except CaseError as error:

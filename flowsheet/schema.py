@@ -116,6 +116,7 @@ MATERIAL = (
     Key(
         "bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)
     ),
+    Key("substance", Kind.NAME, "what it is a lot of, if there are several lots", default=""),
 )
 
 COMPONENT = (

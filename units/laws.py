@@ -73,27 +73,19 @@ def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
     return 0.5 * (lower + upper + smooth_absolute(value - lower, width) - smooth_absolute(value - upper, width))
 
 
-def die_fill_mass(
-    bulk_density: Any, diameter: Any, fill_depth: Any, turret_speed: Any, paddle_speed: Any, speed_loss: Any, depth_gain: Any
-) -> tuple[Any, Any]:
-    """Return the mass (kg) of a completely filled flat die, and the factor to multiply it by.
-
-    ``W = rho_b (pi D^2/4) H [1 - xi1 n_T/n_F + xi2 H/D]``: the bracket is returned apart because it has to be held within
-    [0, 1] (recalled from the literature).
+def die_filling(diameter: Any, fill_depth: Any, turret_speed: Any, paddle_speed: Any, speed_loss: Any, depth_gain: Any) -> Any:
+    """Return the share of a die's volume that loose powder fills: ``1 - xi1 n_T/n_F + xi2 H/D``, to be held within [0, 1] (recalled).
 
     Parameters
     ----------
-    bulk_density : of the powder (kg/m3).
     diameter, fill_depth : of the die, D and H (m).
     turret_speed, paddle_speed : n_T and n_F (rev/s).
     speed_loss, depth_gain : xi1 and xi2 (-).
 
-    >>> mass, factor = die_fill_mass(400.0, 0.01, 0.008, 0.75, 1.0, 0.1, 0.02)
-    >>> round(mass * 1e6, 3), round(factor, 3)
-    (251.327, 0.941)
+    >>> round(die_filling(0.01, 0.008, 0.75, 1.0, 0.1, 0.02), 3)
+    0.941
     """
-    mass = bulk_density * (math.pi * diameter**2 / 4) * fill_depth
-    return mass, 1 - speed_loss * turret_speed / paddle_speed + depth_gain * fill_depth / diameter
+    return 1 - speed_loss * turret_speed / paddle_speed + depth_gain * fill_depth / diameter
 
 
 def kawakita_density(pressure: Any, initial: Any, a: Any, b: Any) -> Any:
@@ -138,3 +130,12 @@ def flat_break_force(strength: Any, diameter: Any, thickness: Any) -> Any:
 def elastic_recovery(density: Any, recovery: Any, onset: Any) -> Any:
     """Return the relative loss of density on unloading, ``eps0 (rho - rho_ce)/(1 - rho_ce)``; negative below ``onset``."""
     return recovery * (density - onset) / (1 - onset)
+
+
+def ejection_force(radial: Any, friction: Any, diameter: Any, thickness: Any) -> Any:
+    """Return the force (N) that ejects a tablet against friction at the die wall, ``mu sigma_rad pi D t`` (recalled).
+
+    >>> round(ejection_force(15e6, 0.1, 0.010, 0.004), 6)
+    188.495559
+    """
+    return friction * radial * math.pi * diameter * thickness

@@ -33,6 +33,7 @@ class Parameter:
     per_component : one number per component, given as a mapping.
     fractions : the numbers per component are mass fractions: components not named have none, and the sum is one.
     sparse : components not named have zero.
+    named : there are numbers for the components that the mapping names, and for no others.
     of : the parameter has numbers for the components of this measure only.
     integer : a whole number that is fixed when the unit is built (most shape its structure).
     structural : fixed when the unit is built, though no whole number.
@@ -55,6 +56,7 @@ class Parameter:
     per_component: bool = False
     fractions: bool = False
     sparse: bool = False
+    named: bool = False
     of: Measure | None = None
     integer: bool = False
     structural: bool = False

@@ -15,7 +15,7 @@ from units.laws import KINK_WIDTH, smooth_clip
 from units.parameter import Parameter
 from units.signal import KINDS
 from units.stream import Material
-from units.unit import UnitBlock
+from units.unit import UnitBlock, follows
 
 _RATIO = "output_unit/measured_unit"
 LARGEST_BAND = 1e9
@@ -31,13 +31,13 @@ class PIDData(UnitBlock):
         proportional        = gain (setpoint_weight setpoint - measured)
         filter_time d filtered/dt = measured - filtered
         derivative          = -gain derivative_time (measured - filtered)/filter_time
-        wanted              = proportional + integral + derivative
+        wanted              = feedforward + proportional + integral + derivative
         output              = clip(engaged wanted + (1 - engaged) manual_output, lower, upper)
         integral_time d integral/dt = engaged [gain (setpoint - measured) + output - wanted]
 
     and at the start, so that the loop begins without a bump::
 
-        filtered = measured,  integral = automatic initial_output + (1 - automatic) manual_output - proportional
+        filtered = measured,  integral = automatic initial_output + (1 - automatic) manual_output - proportional - feedforward
 
     The derivative is that of the filtered measurement, ``derivative_time s/(1 + filter_time s)``, and does not see set point steps.
 
@@ -52,8 +52,11 @@ class PIDData(UnitBlock):
     | output | signal to what the loop moves | output_unit |
     | automatic, engaged | 1 for automatic, 0 for manual mode: asked for (input), and in force | - |
     | manual_output | output in manual mode (input) | output_unit |
+    | feedforward | what the output would be without feedback (input) | output_unit |
     | gain | negative where the measurement falls when the output rises | output_unit/measured_unit |
     | integral, filtered | integral term, filtered measurement (states) | output_unit, measured_unit |
+
+    Inside another unit, which gives ``automatic`` as a rule, the controller has no events: that unit changes modes.
 
     Assumptions: continuous in time; the clip's kinks are rounded over 1e-8 of the output's range; back-calculation with the integral
     time. A gain of zero leaves the output where it began. For proportional action alone give an integral time much longer than the run.
@@ -80,6 +83,7 @@ class PIDData(UnitBlock):
         Parameter("initial_output", "output_unit", "output at the start in automatic mode"),
         Parameter("automatic", u.dimensionless, "1 automatic, 0 manual", 1.0, 0.0, 1.0, input=True),
         Parameter("manual_output", "output_unit", "output in manual mode", 0.0, input=True),
+        Parameter("feedforward", "output_unit", "what the output would be without feedback", 0.0, input=True),
     )
     shown: ClassVar[tuple[str, ...]] = ("measured", "setpoint", "output", "engaged")
     bands: ClassVar[tuple[tuple[str, str, str], ...]] = (("manual", "to_manual", "to_automatic"),)
@@ -90,11 +94,13 @@ class PIDData(UnitBlock):
         kinds = self.add_parameters(time, list(materials), given)
         if not pyo.value(self.lower) < pyo.value(self.upper):
             raise self.refusal("upper", "has to lie above lower")
-        if not pyo.value(self.lower) <= pyo.value(self.initial_output) <= pyo.value(self.upper):
+        if not follows(given["initial_output"]) and not pyo.value(self.lower) <= pyo.value(self.initial_output) <= pyo.value(self.upper):
             raise self.refusal("initial_output", "has to lie within lower and upper")
+        self.led = follows(given.get("automatic"))
         self._add_states(time, KINDS[kinds["measured_unit"]], KINDS[kinds["output_unit"]])
         self._add_law(time)
-        self._add_modes()
+        if not self.led:
+            self._add_modes()
         self._add_start(time.first())
 
     def _add_states(self, time: Any, measured_unit: Any, output_unit: Any) -> None:
@@ -104,8 +110,11 @@ class PIDData(UnitBlock):
         self.integral = pyo.Var(time, initialize=0.0, units=output_unit, doc="integral term")
         self.filtered_rate = DerivativeVar(self.filtered, wrt=time, units=measured_unit / u.s, doc="rate of the filtered measurement")
         self.integral_rate = DerivativeVar(self.integral, wrt=time, units=output_unit / u.s, doc="rate of the integral term")
-        self.engaged = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 in automatic, 0 in manual mode")
-        self.engaged.fix(1)
+        if self.led:
+            self.engaged = pyo.Expression(time, rule=lambda b, t: b.automatic[t], doc="1 in automatic, 0 in manual mode")
+        else:
+            self.engaged = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 in automatic, 0 in manual mode")
+            self.engaged.fix(1)
         # the proportional band is the size of deviations that count
         gain = abs(pyo.value(self.gain))
         band = (pyo.value(self.upper) - pyo.value(self.lower)) / gain if gain else 1.0
@@ -123,7 +132,7 @@ class PIDData(UnitBlock):
 
         @self.Expression(time, doc="output without limits in automatic mode")
         def wanted(b: Any, t: float) -> Any:
-            return b.proportional[t] + b.integral[t] + b.derivative[t]
+            return b.feedforward[t] + b.proportional[t] + b.integral[t] + b.derivative[t]
 
         @self.Expression(time, doc="output within its limits")
         def output(b: Any, t: float) -> Any:
@@ -142,6 +151,10 @@ class PIDData(UnitBlock):
         """Return an output held within its limits."""
         return smooth_clip(output, self.lower, self.upper, KINK_WIDTH * (self.upper - self.lower))
 
+    def resumption(self, t: float, output: Any) -> tuple[Any, Any]:
+        """Return what an event gives the integral so that automatic mode goes on from an output."""
+        return self.integral[t], self.integral[t] + self.within_limits(output) - self.wanted[t]
+
     def _add_modes(self) -> None:
         self.to_automatic = Event(
             guard=lambda b, t: b.automatic[t] - 0.5,
@@ -149,7 +162,7 @@ class PIDData(UnitBlock):
             when=lambda b, t: 1 - b.engaged[t],
             transition=lambda b, t: (
                 (b.engaged[t], 1),
-                (b.integral[t], b.integral[t] + b.within_limits(b.manual_output[t]) - b.wanted[t]),
+                b.resumption(t, b.manual_output[t]),
             ),
             doc="automatic mode from where the manual output is",
         )
@@ -165,5 +178,5 @@ class PIDData(UnitBlock):
         @self.Constraint(["filtered", "integral"], doc="the start")
         def start(b: Any, state: str) -> Any:
             output = b.automatic[t0] * b.initial_output + (1 - b.automatic[t0]) * b.manual_output[t0]
-            value = {"filtered": b.measured[t0], "integral": output - b.proportional[t0]}
+            value = {"filtered": b.measured[t0], "integral": output - b.proportional[t0] - b.feedforward[t0]}
             return b.component(state)[t0] == value[state]

@@ -71,6 +71,7 @@ class Material:
     name : component name, as in ``flow[t, name]``.
     true_density : density of the solid without pores (kg/m3).
     bulk_density : density of the loosely poured powder (kg/m3), at most the true density.
+    substance : what it is a lot of; empty if it is the only one. Lots run through all equations as components of their own.
 
     Raises
     ------
@@ -83,6 +84,7 @@ class Material:
     name: str
     true_density: float
     bulk_density: float
+    substance: str = ""
 
     def __post_init__(self) -> None:
         complaints = [
@@ -106,6 +108,19 @@ class Material:
     def porosity(self) -> float:
         """Volume fraction of pores in the poured powder (-)."""
         return 1.0 - self.bulk_density / self.true_density
+
+
+def substances(materials: Mapping[str, Material]) -> dict[str, list[str]]:
+    """Return the substances of a flowsheet with the names of their lots, in order.
+
+    >>> lots = [Material("api_1", 1300.0, 350.0, "api"), Material("api_2", 1300.0, 350.0, "api"), Material("filler", 1500.0, 330.0)]
+    >>> substances({material.name: material for material in lots})
+    {'api': ['api_1', 'api_2'], 'filler': ['filler']}
+    """
+    found: dict[str, list[str]] = {}
+    for name, material in materials.items():
+        found.setdefault(material.substance or name, []).append(name)
+    return found
 
 
 def mass_fractions(amounts: Mapping[str, Any], heel: Any) -> dict[str, Any]:
@@ -192,3 +207,21 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
     block.add_component(f"{name}_total", Expression(time, rule=total_rule, doc=f"{what}: mass flow"))
     block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
     return port
+
+
+def add_inlets(block: Any, time: Any, components: Iterable[str], names: Iterable[str], doc: str) -> None:
+    """Add powder streams that join in a unit: their ports, and the Expressions ``feed[t, c]`` and ``feed_total[t]`` (kg/s) of all
+    together.
+    """
+    members, ports = list(components), list(names)
+    for name in ports:
+        add_powder_port(block, name, time, members, doc=doc if len(ports) == 1 else f"{doc} ({name})")
+
+    def flow_rule(b: Any, t: float, c: str) -> Any:
+        return sum(b.component(f"{name}_flow")[t, c] for name in ports)
+
+    def total_rule(b: Any, t: float) -> Any:
+        return sum(b.feed[t, c] for c in members)
+
+    block.feed = Expression(time, members, rule=flow_rule, doc=f"{doc}: component mass flow")
+    block.feed_total = Expression(time, rule=total_rule, doc=f"{doc}: mass flow")

@@ -22,7 +22,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pyomo.core.base.block import BlockData
-from pyomo.environ import Param, RangeSet, Var
+from pyomo.core.expr.numvalue import NumericValue
+from pyomo.environ import Expression, Param, RangeSet, Var
 from pyomo.environ import units as pyunits
 
 from solvers.errors import CaseError, Complaint
@@ -32,6 +33,11 @@ from units.stream import Material
 
 REV_PER_S = pyunits.revolution / pyunits.s
 """Unit of rotational speeds."""
+
+
+def follows(value: Any) -> bool:
+    """Return whether a parameter's value is an expression or a rule of an outer unit, not a number."""
+    return isinstance(value, NumericValue) or callable(value)
 
 
 class UnitBlock(BlockData):
@@ -96,7 +102,9 @@ class UnitBlock(BlockData):
     def add_parameters(self, time: Any, components: Sequence[str] | Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Add what the parameters declare: mutable Params, and fixed Vars over time for the inputs.
 
-        ``components`` are names, or with parameters ``of`` a measure the components by name.
+        ``components`` are names, or with parameters ``of`` a measure the components by name. A unit that stands inside another may be given
+        Pyomo expressions of the outer one's parameters instead of numbers, and for an input a rule ``(block, t)``: they become
+        Expressions, so that they follow the outer unit.
 
         Returns
         -------
@@ -110,7 +118,7 @@ class UnitBlock(BlockData):
         known = {parameter.name for parameter in declared}
         allowed = ", ".join(sorted(known))
         complaints = [Complaint("unknown parameter", allowed=allowed, key=(name,)) for name in given if name not in known]
-        for parameter in declared:
+        for parameter in (each for each in declared if not follows(each.chosen(given))):
             wrong = parameter.complaints(parameter.chosen(given), parameter.members(components))
             complaints += [complaint.within(parameter.name) for complaint in wrong]
         if complaints:
@@ -119,10 +127,14 @@ class UnitBlock(BlockData):
         built_in: dict[str, Any] = {}
         for parameter in declared:
             value = parameter.chosen(given)
+            if follows(value):
+                index = () if isinstance(value, NumericValue) else (time,)
+                self.add_component(parameter.name, Expression(*index, rule=value, doc=parameter.doc))
+                continue
             if parameter.names_unit or parameter.integer or parameter.structural:
                 built_in[parameter.name] = int(value) if parameter.integer else value
                 continue
-            members = parameter.members(components)
+            members = [c for c in parameter.members(components) if not (parameter.named and isinstance(value, Mapping)) or c in value]
             if parameter.of is not None and not members:
                 continue  # nothing in the flowsheet is counted like that
             index = (members,) if parameter.per_component else ()

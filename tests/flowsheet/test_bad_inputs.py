@@ -10,7 +10,7 @@ import pytest
 
 from flowsheet.cli import main
 
-CASE = Path(__file__).parents[2] / "cases" / "cdc_line" / "case.toml"
+CASE = Path(__file__).parents[2] / "cases" / "small_line" / "case.toml"
 TEXT = CASE.read_text()
 
 
@@ -45,11 +45,11 @@ MISTAKES = {
     "newer schema": ([("schema = 1", "schema = 7")], 3, ["unknown version of the case format (got 7)", "allowed: 1", "newer version"]),
     "no schema": ([("schema = 1", "")], 3, ["schema: has to be given"]),
     "missing parameter": ([(SETPOINT, "")], 3, ["units.feeder_api.setpoint: has to be given", "kg/s"]),
-    "number in quotes": ([("tanks = 3", 'tanks = "5"')], 3, ["expected a whole number", 'got string "5"']),
+    "number in quotes": ([("cells = 1 ", 'cells = "5" ')], 3, ["expected a whole number", 'got string "5"']),
     "fraction in quotes": ([("scheduling = 0.8", 'scheduling = "5"')], 3, ['expected float (got string "5")', "remove the quotes"]),
-    "true for a number": ([("tanks = 3", "tanks = true")], 3, ["expected a whole number (got true)"]),
+    "true for a number": ([("cells = 1 ", "cells = true ")], 3, ["expected a whole number (got true)"]),
     "true for a fraction": ([("scheduling = 0.8", "scheduling = true")], 3, ["expected a number (got true)"]),
-    "half a tank": ([("tanks = 3", "tanks = 2.5")], 3, ["expected a whole number (got 2.5)"]),
+    "half a cell": ([("cells = 1 ", "cells = 2.5 ")], 3, ["expected a whole number (got 2.5)"]),
     "length for time": ([('delay = "5 s"', 'delay = "5 m"')], 3, ["got m, expected s-compatible", "allowed: s, min, h, d"]),
     "unknown unit of measure": ([(SETPOINT, 'setpoint = "2.0 kgg/h"')], 3, ['unknown unit "kgg/h"', "did you mean kg/h?"]),
     "no unit of measure": ([(SETPOINT, "setpoint = 2.0")], 3, ["the unit is missing (got 2.0)", 'write for example "2 kg/h"']),
@@ -116,13 +116,13 @@ MISTAKES = {
     "rtol negative": ([("rtol = 1e-8", "rtol = -1e-8")], 3, ["solver.rtol: below its bound"]),
     "rtol not a number": ([("rtol = 1e-8", "rtol = nan")], 3, ["not finite"]),
     "too many output points": ([('interval = "2 s"', 'interval = "1 ns"')], 3, ["asks for 3.6e+12 output points"]),
-    "too many cells": ([("tanks = 3", "tanks = 1000000000")], 3, ["too large: 1000000000 cells", "at most 1000"]),
+    "too many cells": ([("cells = 1 ", "cells = 1000000000 ")], 3, ["too large: 1000000000 cells", "at most 1000"]),
     "unknown display unit": ([('flow = "kg/h"', 'flow = "m"')], 3, ["display.flow", "expected kg/s-compatible"]),
-    "name with a slash": ([('name = "cdc_line"', 'name = "../../etc/passwd"')], 3, ["name: the name cannot be used", "a letter"]),
-    "name of a device": ([('name = "cdc_line"', 'name = "CON"')], 3, ["name: the name cannot be used"]),
-    "name with NUL": ([('name = "cdc_line"', 'name = "a\\u0000b"')], 3, ["name: the name cannot be used", "\\u0000"]),
-    "name with a dash in front": ([('name = "cdc_line"', 'name = "-rf"')], 3, ["name: the name cannot be used"]),
-    "name too long": ([('name = "cdc_line"', f'name = "{"a" * 300}"')], 3, ["name: the name cannot be used"]),
+    "name with a slash": ([('name = "small_line"', 'name = "../../etc/passwd"')], 3, ["name: the name cannot be used", "a letter"]),
+    "name of a device": ([('name = "small_line"', 'name = "CON"')], 3, ["name: the name cannot be used"]),
+    "name with NUL": ([('name = "small_line"', 'name = "a\\u0000b"')], 3, ["name: the name cannot be used", "\\u0000"]),
+    "name with a dash in front": ([('name = "small_line"', 'name = "-rf"')], 3, ["name: the name cannot be used"]),
+    "name too long": ([('name = "small_line"', f'name = "{"a" * 300}"')], 3, ["name: the name cannot be used"]),
     "unit named like Python": ([("[units.press]", '[units."__class__"]')], 3, ["__class__: the name cannot be used"]),
     "unit named like Pyomo": ([("[units.press]", "[units.clone]")], 3, ["clone: the name is reserved"]),
     "unit with an emoji": ([("[units.press]", '[units."pr\U0001f600ss"]')], 3, ["the name cannot be used", "ASCII"]),
@@ -336,6 +336,6 @@ def test_disconnected_unit_is_left_out(tmp_path: Path) -> None:
 
 
 def test_nothing_connected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = TEXT[: TEXT.index("[[streams]]")]
+    text = TEXT[: TEXT.index("[units.level_control]")]
     assert check(text, tmp_path) == 4
     assert "no unit is connected to another" in capsys.readouterr().err

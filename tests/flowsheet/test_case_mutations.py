@@ -10,7 +10,7 @@ import pytest
 
 from flowsheet.cli import main
 
-CASE = Path(__file__).parents[2] / "cases" / "cdc_line" / "case.toml"
+CASE = Path(__file__).parents[2] / "cases" / "small_line" / "case.toml"
 LINES = CASE.read_text().splitlines(keepends=True)
 
 NASTY = (

@@ -19,7 +19,7 @@ from flowsheet.run import output_times
 from solvers import Status
 from solvers.errors import OutputError
 
-CASE = Path(__file__).parents[2] / "cases" / "cdc_line"
+CASE = Path(__file__).parents[2] / "cases" / "small_line"
 SHORT = ("--set", "horizon=2 min", "--set", "output.interval=5 s")
 ROOT = Path(__file__).parents[2]
 
@@ -104,7 +104,7 @@ def test_run_says_what_happened(finished: Path, tmp_path: Path, capsys: pytest.C
     output, errors = capsys.readouterr()
     assert [line.partition(":")[0] for line in errors.splitlines()] == ["warning"], "no progress when not a terminal"
     lines = output.splitlines()
-    assert lines[0].startswith("cdc_line: complete, 2 min simulated")
+    assert lines[0].startswith("small_line: complete, 2 min simulated")
     assert lines[1].startswith("material balance closes")
     assert any(line.startswith("  Tablet mass") for line in lines)
     assert lines[-1] == f"report: {out / 'report.html'}"
@@ -138,7 +138,7 @@ def test_run_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", str(CASE), *SHORT]) == 0
-    assert (tmp_path / "results" / "cdc_line" / "report.html").exists()
+    assert (tmp_path / "results" / "small_line" / "report.html").exists()
 
 
 def test_show(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +189,7 @@ def test_units(capsys: pytest.CaptureFixture[str]) -> None:
 def test_check_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(CASE), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["status"], told["units"], told["streams"]) == ("ok", 5, 4)
+    assert (told["status"], told["units"], told["streams"]) == ("ok", 7, 5)
 
 
 # --- the output folder ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from flowsheet.folders import made_folder
 from solvers import SimulationError
 from solvers.errors import OutputError
 
-CASE = Path(__file__).parents[2] / "cases" / "cdc_line"
+CASE = Path(__file__).parents[2] / "cases" / "small_line"
 SHORT = ("horizon=1 min", "output.interval=5 s")
 
 

@@ -25,8 +25,11 @@ FEED = "feed.flow[blend]"
 def press(horizon: float = 3000.0) -> Flowsheet:
     fs = Flowsheet(horizon, {"blend": Material("blend", 1500.0, 350.0)})
     fs.add("feed", "source", flow={"blend": 5 / HOUR})
-    fs.add("press", "tablet_press", initial_mass=0.4, initial_composition={"blend": 1.0})
-    fs.connect("feed.outlet", "press.inlet")
+    fs.add("hopper", "hopper", cells=2, initial_mass=0.4, initial_composition={"blend": 1.0}, capacity=10.0)
+    fs.add("press", "tablet_press")
+    fs.connect("feed.outlet", "hopper.inlet")
+    fs.connect("hopper.outlet", "press.inlet")
+    fs.connect("press.draw", "hopper.draw")
     return fs
 
 
@@ -54,7 +57,7 @@ def test_phases_set_and_ramp_one_after_the_other() -> None:
 
 def test_a_phase_ends_where_a_variable_passes_a_value() -> None:
     fs = press()
-    level = "press.level"
+    level = "hopper.level"
     fs.add_recipe(
         [
             Phase("fall", sets={FEED: 0.0}, until=Threshold(level, 0.3, Direction.FALLING)),
@@ -68,9 +71,9 @@ def test_a_phase_ends_where_a_variable_passes_a_value() -> None:
 
 
 def test_what_comes_first_ends_a_phase() -> None:
-    for after, level, expected in ((100.0, 0.1, 100.0), (1e6, 0.3, None)):
+    for after, level, expected in ((30.0, 0.1, 30.0), (1e6, 0.3, None)):
         fs = press()
-        until = Threshold("press.level", level, Direction.FALLING)
+        until = Threshold("hopper.level", level, Direction.FALLING)
         fs.add_recipe([Phase("one", sets={FEED: 0.0}, after=after, until=until), Phase("two")])
         (event,) = simulate(fs.model, [3000.0]).events
         if expected is None:
@@ -81,7 +84,7 @@ def test_what_comes_first_ends_a_phase() -> None:
 
 def test_a_phase_whose_end_has_passed_already_ends_at_once() -> None:
     fs = press()
-    passed = Threshold("press.level", 0.1)
+    passed = Threshold("hopper.level", 0.1)
     fs.add_recipe([Phase("one", after=50.0), Phase("two", until=passed), Phase("three", until=passed), Phase("four")])
     trajectory = simulate(fs.model, [3000.0])
     assert [event.event for event in trajectory.events] == ["begin_two", "begin_three", "begin_four"]
@@ -102,9 +105,9 @@ def test_a_clone_has_the_same_recipe() -> None:
         ([], "at least one phase"),
         ([Phase("a"), Phase("b")], "nothing ends the phase a"),
         ([Phase("a", after=1.0), Phase("a")], "two phases called a"),
-        ([Phase("a", sets={"press.level": 1.0})], "press.level is no input that a phase can set"),
+        ([Phase("a", sets={"hopper.level": 1.0})], "hopper.level is no input that a phase can set"),
         ([Phase("a", sets={"feed.flow": 1.0})], "feed.flow is no input"),
-        ([Phase("a", until=Threshold("press.levle", 1.0))], "no variable of time called press.levle"),
+        ([Phase("a", until=Threshold("hopper.levle", 1.0))], "no variable of time called hopper.levle"),
     ],
 )
 def test_phases_that_cannot_be_are_refused(phases: list[Phase], text: str) -> None:
@@ -114,11 +117,11 @@ def test_phases_that_cannot_be_are_refused(phases: list[Phase], text: str) -> No
 
 def test_an_input_that_a_signal_drives_is_left_alone() -> None:
     fs = press()
-    fs.add("ratio", "ratio", measured_unit="kg", output_unit="kg", ratio=1.0)
-    fs.connect("press.level", "ratio.measured")
-    fs.connect("ratio.output", "press.level_setpoint")
-    with pytest.raises(UsageError, match=r"press.level_setpoint is no input that a phase can set"):
-        fs.add_recipe([Phase("a", sets={"press.level_setpoint": 1.0})])
+    fs.add("ratio", "ratio", measured_unit="kg", output_unit="rev/s", ratio=1.0)
+    fs.connect("hopper.level", "ratio.measured")
+    fs.connect("ratio.output", "press.turret_speed")
+    with pytest.raises(UsageError, match=r"press.turret_speed is no input that a phase can set"):
+        fs.add_recipe([Phase("a", sets={"press.turret_speed": 1.0})])
 
 
 @pytest.mark.parametrize(
@@ -143,10 +146,10 @@ def test_the_case_goes_through_its_phases(tmp_path: Path) -> None:
     results = open_results(tmp_path / "out")
     begun = {event.event: event.time for event in results.events if event.unit == "recipe"}
     assert list(begun) == ["begin_start", "begin_ramp", "begin_produce", "begin_empty", "begin_stop"]
-    assert begun["begin_produce"] - begun["begin_start"] == pytest.approx(600.0, rel=1e-9)
+    assert begun["begin_produce"] - begun["begin_start"] == pytest.approx(720.0, rel=1e-9)
     producing = (results.t > begun["begin_produce"]) & (results.t < begun["begin_empty"])
     np.testing.assert_allclose(results["feed.flow[blend]"][producing], 20 / HOUR, rtol=1e-6)
-    assert results["press.level"][-1] < 0.031
+    assert results["hopper.level"][-1] < 0.031
     assert max(abs(row.relative) for row in results.balance) < 1e-9
     bands = View(results).phases
     assert [band.label for band in bands] == ["fill", "start", "ramp", "produce", "empty", "stop"]
@@ -157,7 +160,7 @@ def test_the_case_goes_through_its_phases(tmp_path: Path) -> None:
 def test_a_case_with_phases_is_read_again_from_its_record() -> None:
     case = load_case(CASE)
     assert case_from_resolved(case.resolved).resolved == case.resolved
-    assert case.phases[0].phase.until == Threshold("press.level", 0.35)
+    assert case.phases[0].phase.until == Threshold("hopper.level", 0.30)
     assert case.phases[2].phase.ramps == pytest.approx({FEED: 20 / HOUR})
 
 
@@ -175,9 +178,9 @@ def test_a_case_with_phases_is_read_again_from_its_record() -> None:
         ('after = "8 min"', 'after = "0 min"', "below its bound"),
         ('after = "30 min"\n', "", "nothing ends the phase produce"),
         ('name = "stop"', 'name = "start"', "two phases called start"),
-        ('above = "0.35 kg"', 'over = "0.35 kg"', "unknown key|needs one limit"),
-        ('above = "0.35 kg"', 'above = "0.35 m"', "got m, expected kg"),
-        ('variable = "press.level", above', 'variable = "press.levl", above', "there is no variable of time 'press.levl'"),
+        ('above = "0.30 kg"', 'over = "0.30 kg"', "unknown key|needs one limit"),
+        ('above = "0.30 kg"', 'above = "0.30 m"', "got m, expected kg"),
+        ('variable = "hopper.level", above', 'variable = "hopper.levl", above', "there is no variable of time 'hopper.levl'"),
         (
             '[[phases]]\nname = "fill"',
             '[[profiles]]\nvariable = "feed.flow[blend]"\ntimes = ["0 s"]\nvalues = ["1 kg/h"]\n[[phases]]\nname = "fill"',

@@ -23,10 +23,13 @@ HOUR = 3600.0
 def press_under_control(horizon: float = 900.0) -> Flowsheet:
     fs = Flowsheet(horizon, {"blend": Material("blend", 1500.0, 350.0), "drug": Material("drug", 1300.0, 350.0)})
     fs.add("feed", "source", flow={"blend": 18 / HOUR, "drug": 2 / HOUR})
-    fs.add("press", "tablet_press", initial_mass=0.4, initial_composition={"blend": 0.9, "drug": 0.1}, thickness=0.003)
+    fs.add("hopper", "hopper", cells=3, initial_mass=2.0, initial_composition={"blend": 0.9, "drug": 0.1}, capacity=10.0)
+    fs.add("press", "tablet_press", thickness=0.003)
     loop = {"setpoint": 250e-6, "gain": 20.0, "integral_time": 15.0, "lower": 0.007, "upper": 0.013, "initial_output": 0.010}
     fs.add("weight", "pid", measured_unit="kg", output_unit="m", **loop)
-    fs.connect("feed.outlet", "press.inlet")
+    fs.connect("feed.outlet", "hopper.inlet")
+    fs.connect("hopper.outlet", "press.inlet")
+    fs.connect("press.draw", "hopper.draw")
     return fs
 
 
@@ -52,8 +55,8 @@ def test_a_component_of_a_variable_is_a_signal_also_in_a_clone() -> None:
         trajectory = simulate(model, [300.0])
         assert trajectory["assay.reading"][0] == pytest.approx(0.1, abs=1e-9)
         assert trajectory["second.reading"][0] == trajectory["assay.reading"][0]
-    assert fs.signals[0] == ("press.assay[drug]", "assay.measured")
-    assert fs.model.component("C1").ports[0].name == "press.assay_drug_out"
+    assert fs.signals[1] == ("press.assay[drug]", "assay.measured")
+    assert fs.model.component("C2").ports[0].name == "press.assay_drug_out"
 
 
 def test_cascade_the_output_of_one_controller_is_the_set_point_of_the_next() -> None:
@@ -77,7 +80,7 @@ def test_cascade_the_output_of_one_controller_is_the_set_point_of_the_next() -> 
         ("pres.tablet_mass", "weight.measured", "there is no unit 'pres'"),
         ("press.tablet_mass", "weight.mesured", "weight has no input 'mesured' that a signal can drive"),
         ("press.tablet_mass", "wait.measured", "there is no unit 'wait'"),
-        ("press.level_setpoint", "weight.automatic", "press.level_setpoint is in kg, weight.automatic in a plain number"),
+        ("hopper.level", "weight.automatic", "hopper.level is in kg, weight.automatic in a plain number"),
         ("press.tablet_mass", "press.diameter", "is an outlet|has no port 'diameter'|no input 'diameter'"),
         ("weight.output", "feed.flow", "feed has no input 'flow' that a signal can drive"),
     ],
@@ -86,14 +89,14 @@ def test_what_cannot_be_joined_is_refused_by_name(source: str, target: str, text
     fs = press_under_control()
     with pytest.raises(StructureError, match=text):
         fs.connect(source, target)
-    assert fs.signals == []
+    assert fs.signals == [("press.draw", "hopper.draw")]
 
 
 def test_an_input_takes_one_signal() -> None:
     fs = press_under_control()
     fs.connect("press.tablet_mass", "weight.measured")
-    with pytest.raises(ConnectionErrors, match=r"weight.measured is driven twice, first by signal 1"):
-        fs.connect("press.level", "weight.measured")
+    with pytest.raises(ConnectionErrors, match=r"weight.measured is driven twice, first by signal 2"):
+        fs.connect("hopper.level", "weight.measured")
 
 
 def test_a_controller_that_measures_nothing_is_refused() -> None:
@@ -124,14 +127,16 @@ def test_the_case_holds_its_tablet_mass(tmp_path: Path) -> None:
 
 
 def test_a_controlled_line_keeps_its_inventory_for_an_hour(tmp_path: Path) -> None:
-    results = run_case(load_case(CASE.parents[1] / "controlled_line"), out=tmp_path / "out")
-    t, level = results.t, results["press.level"]
+    results = run_case(load_case(CASE.parents[1] / "cdc_line"), out=tmp_path / "out")
+    t, level = results.t, results["hopper.level"]
     assert t[-1] == HOUR
-    assert np.abs(level - 0.4).max() < 0.08
-    assert np.abs(level[t > 3000.0] - 0.4).max() < 0.03
+    assert np.abs(level - 0.3).max() < 0.08
+    assert np.abs(level[t > 3300.0] - 0.3).max() < 0.03
+    assert results["frame.filled_volume"] == pytest.approx(0.4e-3, rel=0.02)
     assert np.abs(results["press.tablet_mass"] - 250e-6).max() < 2.5e-6
-    assert np.abs(results["press.break_force"][t > 600.0] - 170.0).max() < 8.0
-    assert results["press.throughput"][t > 3000.0].mean() == pytest.approx(23 / HOUR, rel=0.01)
+    assert np.abs(results["press.break_force"][t > 600.0] - 160.0).max() < 8.0
+    assert results["press.filling"] == pytest.approx(1.0, abs=1e-3)
+    assert results["press.throughput"][t > 3300.0].mean() == pytest.approx(23 / HOUR, rel=0.01)
     assert max(abs(row.relative) for row in results.balance) < 1e-9
 
 
@@ -139,7 +144,16 @@ def test_a_case_with_signals_is_read_again_from_its_record() -> None:
     case = load_case(CASE)
     again = case_from_resolved(case.resolved)
     assert again.resolved == case.resolved
-    assert [signal.resolved["to"] for signal in again.signals] == ["scale.measured", "weight_control.measured", "press.fill_depth"]
+    driven = [signal.resolved["to"] for signal in again.signals]
+    assert driven[:3] == ["hopper.draw", "level_control.measured", "press.turret_speed"]
+    assert driven[3:] == ["scale.measured", "weight_control.measured", "press.fill_depth"]
+        "hopper.draw",
+        "level_control.measured",
+        "press.turret_speed",
+        "scale.measured",
+        "weight_control.measured",
+        "press.fill_depth",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +165,9 @@ def test_a_case_with_signals_is_read_again_from_its_record() -> None:
         ('gain = "0.02 mm/mg"', 'gain = "0.02 mm"', "expected m/kg"),
         ('gain = "0.02 mm/mg"', "gain = 0.02", "the unit is missing"),
         ('from = "press.tablet_mass"', 'from = "press.tablet_masss"', "did you mean press.tablet_mass"),
-        ('from = "press.tablet_mass"', 'from = "press.level_setpont"', "level_setpoint"),
+        ('from = "hopper.level"', 'from = "hopper.levl"', "did you mean hopper.level"),
         ('to = "scale.measured"', 'to = "scale.reading"', "no input 'reading' that a signal can drive"),
-        ('variable = "weight_control.setpoint"', 'variable = "press.fill_depth"', "driven by the signal C3"),
+        ('variable = "weight_control.setpoint"', 'variable = "press.fill_depth"', "driven by the signal C6"),
         ('quantum = "0.1 mg"', 'quantum = "0.1 s"', "got s, expected kg"),
     ],
 )

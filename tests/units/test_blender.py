@@ -1,6 +1,7 @@
 """Continuous blender: residence-time closed forms, flow and speed changes, limits, conservation."""
 
 import csv
+import math
 from pathlib import Path
 
 import casadi as ca
@@ -14,7 +15,8 @@ from scipy.special import gammainc
 
 from solvers import lower, simulate
 from solvers.declare import Profile
-from units.blender import ContinuousBlender
+from solvers.errors import CaseError
+from units.blender import ContinuousBlender, tank_shares
 
 DATA = Path(__file__).parents[1] / "data"
 HOUR = 3600.0
@@ -42,18 +44,54 @@ def test_a_tracer_step_leaves_as_the_gamma_distribution(rig, tanks):
     assert response[1:] == pytest.approx([float(row[f"F_TIS_n={tanks}"]) for row in rows], abs=2e-7)
 
 
-@pytest.mark.parametrize(("tanks", "cells", "delay"), [(1, 0, 1.0), (2, 4, 12.0), (3, 9, 20.0)])
-def test_mean_and_variance_of_the_residence_time(rig, tanks, cells, delay):
-    given = BASE | {"tanks": tanks, "delay_cells": cells, "delay": delay}
-    mean = TAU + (delay if cells else 0.0)
-    variance = TAU**2 / tanks + (delay**2 / cells if cells else 0.0)
+def response(rig, horizon=30 * TAU, **given):
+    """Return time, and the share of the powder from before a step that still leaves at each."""
     feed = {"excipient": 0.0, "api": FLOW, "lubricant": 0.0}
-    time = np.linspace(0.0, 30 * TAU, 9001)
-    setup = rig(ContinuousBlender, feed=feed, horizon=30 * TAU, initial_mass=FLOW * mean, **given)
-    trajectory = simulate(setup.model, time, rtol=1e-10, atol=1e-13)
-    remaining = trajectory["unit.outlet_flow[excipient]"] / FLOW
-    assert simpson(remaining, x=time) == pytest.approx(mean, rel=1e-6)
-    assert 2 * simpson(remaining * time, x=time) - mean**2 == pytest.approx(variance, rel=1e-5)
+    time = np.linspace(0.0, horizon, 9001)
+    setup = rig(ContinuousBlender, feed=feed, horizon=horizon, **(BASE | given))
+    return time, simulate(setup.model, time, rtol=1e-10, atol=1e-13)["unit.outlet_flow[excipient]"] / FLOW
+
+
+@pytest.mark.parametrize("tanks", [1, 1.5, 2, 2.5, 3.7, 6.2])
+def test_mean_and_variance_of_a_real_number_of_tanks(rig, tanks):
+    time, remaining = response(rig, tanks=tanks, initial_mass=FLOW * TAU)
+    assert simpson(remaining, x=time) == pytest.approx(TAU, rel=1e-6)
+    assert 2 * simpson(remaining * time, x=time) - TAU**2 == pytest.approx(TAU**2 / tanks, rel=1e-5)
+
+
+@pytest.mark.parametrize(("tanks", "difference"), [(1.3, 0.028), (1.5, 0.022), (1.8, 0.010), (2.5, 0.008), (4.5, 0.003)])
+def test_a_real_number_of_tanks_against_the_gamma_distribution(rig, tanks, difference):
+    """The same mean and variance, and nearly the same course."""
+    time, remaining = response(rig, horizon=6 * TAU, tanks=tanks, initial_mass=FLOW * TAU)
+    assert 0.5 * difference < np.abs(1 - remaining - gammainc(tanks, tanks * time / TAU)).max() < difference
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1.0, 100.0))
+def test_shares_of_tanks_have_the_sum_one_and_the_squares_of_the_variance(tanks):
+    shares = tank_shares(tanks)
+    assert math.fsum(shares) == pytest.approx(1.0, abs=1e-12)
+    assert math.fsum(share**2 for share in shares) == pytest.approx(1 / tanks, rel=1e-8)
+    assert min(shares) >= 0
+    assert len(shares) == math.ceil(tanks - 1e-9)
+
+
+def test_the_number_of_tanks_follows_speed_and_throughput(rig):
+    given = {"tanks": 2.0, "tanks_speed_exponent": 1.0, "tanks_flow_exponent": -0.5, "throughput": 4 * FLOW, "speed": 10 / 3 * 1.25}
+    setup = rig(ContinuousBlender, **(BASE | given))
+    assert len(setup.model.unit.tank) == 3  # 2 * 2.5 * 4^-1/2
+    with pytest.raises(CaseError, match=r"tanks: makes 0.5 tanks at this speed and throughput"):
+        rig(ContinuousBlender, **(BASE | {"tanks": 1.0, "tanks_speed_exponent": 1.0, "speed": 5 / 6}))
+
+
+@pytest.mark.parametrize(("cells", "variance"), [(4, 0.1005), (10, 0.0300), (20, 0.0117)])
+def test_the_delay_shifts_and_hardly_spreads(rig, cells, variance):
+    """A delay adds its time to the mean, and to the variance the smaller part of what as many mixed tanks would add."""
+    time, remaining = response(rig, tanks=2, delay=20.0, delay_cells=cells, initial_mass=FLOW * (TAU + 20.0))
+    assert simpson(remaining, x=time) == pytest.approx(TAU + 20.0, rel=1e-6)
+    spread = 2 * simpson(remaining * time, x=time) - (TAU + 20.0) ** 2 - TAU**2 / 2
+    assert spread / 20.0**2 == pytest.approx(variance, rel=0.03)
+    assert spread / 20.0**2 < 0.5 / cells
 
 
 @pytest.mark.parametrize(("tanks", "duration"), [(1, 1.0), (2, 0.1), (2, 1.0), (5, 0.5), (5, 1.0)])

@@ -13,8 +13,13 @@ from pyomo.util.check_units import assert_units_consistent, assert_units_equival
 from solvers import lower
 from solvers.errors import CaseError, Complaint
 from units.blender import ContinuousBlender
+from units.chute import Chute
+from units.delumper import Delumper
+from units.dispersion_blender import DispersionBlender
 from units.diverter import Diverter
+from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
+from units.hopper import Hopper
 from units.mixer import Mixer
 from units.parameter import Parameter
 from units.pid import PID
@@ -36,11 +41,18 @@ CASES = [
     pytest.param(Source, {"flow": 1e-3}, id="source"),
     pytest.param(Sink, {}, id="sink"),
     pytest.param(LossInWeightFeeder, FEEDER, id="feeder"),
+    pytest.param(LossInWeightFeeder, FEEDER | {"composition": {"api": 0.5, "lubricant": 0.5}}, id="feeder of two"),
     pytest.param(LossInWeightFeeder, FEEDER | {"initial_running": 0.0, "scheduling": 1.0}, id="feeder stopped, scheduled"),
     pytest.param(ContinuousBlender, {"initial_composition": BLEND}, id="blender"),
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 1, "delay_cells": 0}, id="one tank"),
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "inlets": 3, "flow_exponent": 0.4}, id="three inlets"),
-    pytest.param(TabletPress, {"initial_composition": BLEND}, id="press"),
+    pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 2.5}, id="two and a half tanks"),
+    pytest.param(DispersionBlender, {"initial_composition": BLEND, "inlets": 2}, id="dispersion blender"),
+    pytest.param(Chute, {"initial_composition": BLEND}, id="chute"),
+    pytest.param(Delumper, {"initial_composition": BLEND}, id="delumper"),
+    pytest.param(Hopper, {"initial_composition": BLEND, "initial_mass": 0.4}, id="hopper"),
+    pytest.param(FeedFrame, {"initial_composition": BLEND, "initial_mass": 0.1}, id="feed frame"),
+    pytest.param(TabletPress, {}, id="press"),
     pytest.param(Mixer, {"inlets": 3}, id="mixer"),
     pytest.param(Splitter, {"share": 0.25}, id="splitter"),
     pytest.param(Diverter, {"watched_unit": "kg", "lower": 1e-4, "upper": 3e-4, "hold": 5.0}, id="diverter"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers import simulate
+from solvers import SimulationError, simulate
 from solvers.declare import Profile
 from solvers.errors import CaseError
 from units.feeder import LossInWeightFeeder
@@ -88,8 +88,8 @@ def test_refill_stream_and_settling_never_reach_the_controller(rig):
     time = np.unique(np.concatenate([np.linspace(0.0, 600.0, 1201), np.linspace(start, stop, 50), np.linspace(stop, settled, 50)]))
     trajectory = simulate(setup.model, time)
     valve_open = (time >= start) & (time <= stop)
-    volumetric = (time >= start) & (time <= settled)
-    measured, integral = trajectory["unit.measured_flow"], trajectory["unit.integral"]
+    volumetric = (time >= start) & (time < settled)
+    measured, integral = trajectory["unit.measured_flow"], trajectory["unit.control.integral"]
     assert measured[valve_open] == pytest.approx(measured[valve_open][0], rel=1e-10)
     assert integral[volumetric] == pytest.approx(integral[volumetric][0], rel=1e-10)
     assert np.all(measured > 0.9 * API["setpoint"])
@@ -192,12 +192,17 @@ def test_the_start_delivers_its_share_of_the_set_point(rig):
 
 
 def states_at_start(trajectory):
-    return {name: trajectory[f"unit.{name}"][0] for name in ("mass", "screw_speed", "measured_flow", "integral")}
+    return {name: trajectory[f"unit.{name}"][0] for name in ("mass", "screw_speed", "measured_flow", "control.integral")}
 
 
 def steady_start(setpoint, mass=1.0):
     factor = feed_factor(mass)
-    return {"mass": mass, "screw_speed": setpoint / factor, "measured_flow": setpoint, "integral": 2.0e-3 * setpoint / factor - setpoint}
+    return {
+        "mass": mass,
+        "screw_speed": setpoint / factor,
+        "measured_flow": setpoint,
+        "control.integral": 2.0e-3 * setpoint / factor - setpoint,
+    }
 
 
 def test_the_start_follows_parameters_changed_after_building(rig):
@@ -213,8 +218,8 @@ def test_the_start_follows_parameters_changed_after_building(rig):
 
 def test_one_state_of_the_start_can_be_set_by_hand(rig):
     model = rig(LossInWeightFeeder, horizon=10.0, **API).model
-    model.unit.start["mass"].deactivate()
-    model.unit.mass[0].fix(1.2)
+    model.unit.powder_start["api"].deactivate()
+    model.unit.powder[0, "api"].fix(1.2)
     start = states_at_start(simulate(model, np.array([0.0, 10.0])))
     assert start == pytest.approx(steady_start(API["setpoint"], 1.2), rel=1e-9)
 
@@ -237,7 +242,39 @@ def test_a_start_at_the_screw_limit_is_steady(rig, setpoint):
     assert feed_factor(0.6, decay=0.2) * 0.4 < setpoint
     assert trajectory["unit.screw_speed"] == pytest.approx(0.4, rel=1e-8)
     assert trajectory["unit.measured_flow"][0] == pytest.approx(feed_factor(0.6, decay=0.2) * 0.4, rel=1e-8)
-    assert trajectory["unit.integral"] == pytest.approx(0.8e-3 - min(setpoint, 0.8e-3), abs=1e-10)
+    assert trajectory["unit.control.integral"] == pytest.approx(0.8e-3 - min(setpoint, 0.8e-3), abs=1e-10)
+
+
+def test_a_lot_follows_another_through_the_hopper(rig):
+    """Two lots of one substance: the hopper is a mixed tank between refills, and every gram of either is accounted for."""
+    given = API | {"composition": {"api": 1.0, "lubricant": 0.0}, "initial_mass": 1.3}
+    setup = rig(LossInWeightFeeder, horizon=3600.0, **given)
+    change = {"unit.composition[api]": Profile((0.0, 600.0), (1.0, 0.0)), "unit.composition[lubricant]": Profile((0.0, 600.0), (0.0, 1.0))}
+    time = np.linspace(0.0, 3600.0, 1801)
+    trajectory = simulate(setup.model, time, inputs=change)
+    second = trajectory["unit.outlet_fraction[lubricant]"]
+    (first, last) = [[e.time for e in trajectory.events if e.event == name] for name in ("refill_start", "refill_stop")]
+    assert second[time < first[0]] == pytest.approx(0.0, abs=1e-12)
+    refills = [k for k, begin in enumerate(first[: len(last)]) if begin > 600.0]
+    share = 0.0
+    for k in refills:  # 0.8 kg are left when 0.6 kg and what leaves meanwhile come in
+        after = np.searchsorted(time, last[k] + 2.0)
+        share = 1 - (1 - share) * second_lot_left(last[k] - first[k])
+        assert second[after] == pytest.approx(share, abs=2e-3)
+    assert len(refills) >= 2
+    assert setup.residual(trajectory) < 1e-10
+
+
+def second_lot_left(seconds, start=0.8, inflow=0.05):
+    """Return the share of the old lot that is left after a refill from ``start`` to 1.4 kg, with constant flows in between."""
+    outflow = inflow - 0.6 / seconds
+    return (start / 1.4) ** (inflow / (inflow - outflow))
+
+
+def test_shares_of_a_refill_that_do_not_sum_to_one_end_the_run(rig):
+    setup = rig(LossInWeightFeeder, horizon=600.0, **(API | {"composition": {"api": 1.0, "lubricant": 0.0}}))
+    with pytest.raises(SimulationError, match="shares of the refill do not sum to one"):
+        simulate(setup.model, np.array([0.0, 600.0]), inputs={"unit.composition[api]": Profile((0.0, 100.0), (1.0, 0.9))})
 
 
 def test_refill_levels_in_the_wrong_order_are_refused(rig):
