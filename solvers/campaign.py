@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import casadi as ca
 import numpy as np
@@ -32,6 +32,13 @@ from solvers.trajectory import Trajectory
 
 Pair = tuple[str, str]
 """A stage, and something of it by name."""
+
+
+class Courses(Protocol):
+    """A trajectory, or anything else that gives courses of shape (n,) by name."""
+
+    def __getitem__(self, name: str, /) -> np.ndarray:
+        """Return the course of a scalar."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +139,7 @@ class HandOver:
         charge = self.function(pool, own)
         return ca.Function("derivative", [pool, own], [ca.densify(ca.jacobian(charge, by)) for by in (pool, own)])
 
-    def given(self, pool: Trajectory) -> dict[str, float]:
+    def given(self, pool: Courses) -> dict[str, float]:
         """Return the charge by name that follows from the end of the earlier stage.
 
         Raises
@@ -149,14 +156,14 @@ class HandOver:
             )
         return dict(zip(self.charge, map(float, charge), strict=True))
 
-    def changes(self, pool: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    def changes(self, pool: Courses) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives of the charge by pool and settings, shapes (charge, pool) and (charge, settings)."""
         by_pool, by_settings = (part.full() for part in self._derivative(*self._arguments(pool)))
         if not (np.isfinite(by_pool).all() and np.isfinite(by_settings).all()):
             raise NumericsError(f"not a number: the {self.label} has no finite derivative at its point", names=self.charge)
         return by_pool, by_settings
 
-    def _arguments(self, pool: Trajectory) -> tuple[list[float], list[float]]:
+    def _arguments(self, pool: Courses) -> tuple[list[float], list[float]]:
         return [float(pool[name][-1]) for name in self.pool], list(map(float, self.settings.values()))
 
 
