@@ -112,7 +112,10 @@ def _cards(chain: _Chain) -> str:
     worst = max(results.balance, key=lambda r: math.inf if math.isnan(r.relative) else abs(r.relative))
     closes = all(r.closes for r in results.balance)
     why = f"largest relative residual {format_number(abs(worst.relative), 2)} ({worst.component}); limit {format_number(BALANCE_LIMIT)}"
-    cards.append(card("Balance", "Closes" if closes else "DOES NOT CLOSE", why, Verdict.GOOD if closes else Verdict.BAD))
+    if closes and not chain.complete:
+        cards.append(card("Balance", f"Closes up to {chain.at(chain.axis.reached)}", why, Verdict.NEUTRAL))
+    else:
+        cards.append(card("Balance", "Closes" if closes else "DOES NOT CLOSE", why, Verdict.GOOD if closes else Verdict.BAD))
     for stage, part in results.stages.items():
         view = View(part)
         cards += [sections.attribute_card(view, replace(spec, label=f"{stage}: {spec.label}")) for spec in part.specifications]
@@ -150,7 +153,8 @@ def _drawing(chain: _Chain) -> str:
 
 def _at_end(chain: _Chain, part: Results, vessels: Sequence[str]) -> str:
     held = [float(part[f"{vessel}.volume"][-1]) for vessel in vessels if f"{vessel}.volume" in part]
-    return f"{chain.volume(sum(held))} at the end" if held else ""
+    when = "at the end" if part.status is Status.COMPLETE else "at the stop"
+    return f"{chain.volume(sum(held))} {when}" if held else ""
 
 
 def _hand_overs(chain: _Chain) -> str:
@@ -187,36 +191,25 @@ def _balance(chain: _Chain) -> str:
     closes = all(r.closes for r in rows)
     limit = format_number(BALANCE_LIMIT)
     said = f"✓ The balance closes: every relative residual is below {limit}." if closes else f"✗ THE BALANCE DOES NOT CLOSE within {limit}."
-    header = (
-        "Component",
-        "At the start",
-        "Fed",
-        "Fresh medium",
-        "Reacted",
-        "Out",
-        "Left behind",
-        "At the end",
-        "Residual",
-        "Relative [–]",
-        "",
-    )
+    amounts = ("At the start", "Fed", "Fresh medium", "Reacted", "Out", "Left behind", "At the end")
+    header = ("Component", *amounts, "Residual [–]", "Verdict")
     how = (
         "At the start: what the first stage and other vessels than the charged ones began with. Fed, Out and Reacted are integrals carried "
         "beside the states of each stage; boluses count as fed. Left behind is what earlier stages held at their ends and did not hand "
         "over; At the end is what the last stage holds. What a charged vessel begins with enters by its pool's end and by the medium, so "
-        "that a hand-over which lost anything would leave a residual."
+        "that a hand-over which lost anything would leave a residual; it is given over the largest of the amounts."
     )
     verdict = f'<p class="verdict {"good" if closes else "bad"}">{text(said)}</p>'
-    return f'{verdict}{table(header, [_balance_cells(chain, r) for r in rows], range(1, 10))}<p class="lead">{text(how)}</p>'
+    return f'{verdict}{table(header, [_balance_cells(chain, r) for r in rows], range(1, 9))}<p class="lead">{text(how)}</p>'
 
 
 def _balance_cells(chain: _Chain, r: CampaignBalanceRow) -> str:
     amounts = r.begun, r.fed, r.medium, r.reacted, r.out, r.left_behind, r.remaining
     unit = chain.display.unit(r.unit, max(map(abs, amounts)))
     cells = [number(format_number(unit.shown(x), 5)) for x in amounts]
-    residuals = [number(format_number(x, 3)) for x in (unit.shown(r.residual), r.relative)]
+    residual = number(format_number(r.relative, 3))
     said = judged("closes", Verdict.GOOD) if r.closes else judged("does not close", Verdict.BAD)
-    return row([Cell(f"{r.component} [{unit.text}]"), *cells, *residuals, said])
+    return row([Cell(f"{r.component} [{unit.text}]"), *cells, residual, said])
 
 
 def _courses(chain: _Chain) -> str:

@@ -387,6 +387,7 @@ def test_a_stage_that_cannot_be_charged_ends_the_campaign(folder: Path, tmp_path
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "INCOMPLETE CAMPAIGN" in page
     assert "✗ not reached" in page
+    assert "Closes up to" in page
     assert "stage b: " in stopped.stopped_because
 
 
