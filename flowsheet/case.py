@@ -54,6 +54,8 @@ class PhaseSpec:
         for key, values in (("set", phase.sets), ("ramp", phase.ramps)):
             if values:
                 entry[key] = {variable: _with_unit(value, self.units[variable]) for variable, value in values.items()}
+        if phase.boluses:
+            entry["bolus"] = {unit: _with_unit(volume, "m^3") for unit, volume in phase.boluses.items()}
         if phase.after is not None:
             entry["after"] = _with_unit(phase.after, "s")
         if phase.until is not None:

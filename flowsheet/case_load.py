@@ -11,7 +11,7 @@ from typing import Any
 from flowsheet.case import Case, case_document
 from flowsheet.case_check import Checker
 from flowsheet.case_read import read_case
-from flowsheet.positions import DEEPEST, KeyPath, Positions, TooDeep, index_positions, syntax_problems
+from flowsheet.positions import DEEPEST, KeyPath, Positions, TooDeep, dotted, index_positions, syntax_problems
 from flowsheet.problems import CaseErrors, Problem
 from flowsheet.schema import LARGEST_FILE, LONGEST_LINE
 from solvers.errors import UsageError
@@ -35,15 +35,28 @@ def load_case(path: str | Path, overrides: Iterable[str] = (), *, strict: bool =
     CaseErrors : the case is invalid; every problem with file, line, column and what is allowed.
     ConnectionErrors : the units of the case are not connected as they have to be.
     """
-    file = find_case(path)
-    name = str(file)
-    text = _read_text(file, name)
-    document, positions = parse_toml(text, name)
+    file, document, positions = read_document(path)
+    if is_campaign(document):
+        place = positions.key(("stages",))
+        hint = "`flowsheet run` and load_campaign take it; a stage's case cannot be a campaign itself"
+        raise CaseErrors([Problem("a campaign of several stages, and no case", "stages", "a case", hint, str(file), *place)])
     changed = [apply_override(document, override) for override in overrides]
-    case = read_case(document, Checker(name, positions, changed), file)
+    case = read_case(document, Checker(str(file), positions, changed), file)
     if strict and case.warnings:
         raise CaseErrors(case.warnings)
     return case
+
+
+def read_document(path: str | Path) -> tuple[Path, dict[str, Any], Positions]:
+    """Return the file that a path stands for, the tables in it and where everything in them stands; errors as of :func:`load_case`."""
+    file = find_case(path)
+    name = str(file)
+    return file, *parse_toml(_read_text(file, name), name)
+
+
+def is_campaign(document: Mapping[str, Any]) -> bool:
+    """Tell whether a document is that of a campaign, which has stages, and no case."""
+    return "stages" in document
 
 
 def case_from_resolved(resolved: Mapping[str, Any], name: str = "resolved case") -> Case:
@@ -153,10 +166,8 @@ def apply_override(document: dict[str, Any], override: str) -> KeyPath:
     ------
     UsageError : not of that form, or the key names neither a unit nor a section.
     """
-    key, equals, written = override.partition("=")
-    parts = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(parts) or len(parts) > 5:
-        raise UsageError(f"--set takes unit.key=value (got {override[:80]!r})", hint='for example --set feeder_api.setpoint="2.2 kg/h"')
+    parts, written = split_override(override)
+    key = ".".join(parts)
     units = document.get("units")
     names = list(units) if isinstance(units, dict) else []
     if parts[0] in names:
@@ -166,13 +177,40 @@ def apply_override(document: dict[str, Any], override: str) -> KeyPath:
     ):
         hint = did_you_mean(parts[0], [*names, *_SECTIONS, "horizon"])
         raise UsageError(f"--set {key[:80]}: there is no unit or section {parts[0]!r}", names=[key], hint=hint)
+    return apply_value(document, parts, written)
+
+
+def split_override(override: str) -> tuple[tuple[str, ...], str]:
+    """Return the parts of the key of an override, and the value as it is written.
+
+    Raises
+    ------
+    UsageError : it is not of the form ``key=value``.
+
+    >>> split_override("blender.tanks = 5")
+    (('blender', 'tanks'), ' 5')
+    """
+    key, equals, written = override.partition("=")
+    parts = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(parts) or len(parts) > 6:
+        raise UsageError(f"--set takes unit.key=value (got {override[:80]!r})", hint='for example --set feeder_api.setpoint="2.2 kg/h"')
+    return parts, written
+
+
+def apply_value(document: dict[str, Any], path: tuple[str, ...], written: str) -> KeyPath:
+    """Put a value, written as TOML or as a bare text, at a path of a document, and return the path.
+
+    Raises
+    ------
+    UsageError : the path leads through a value.
+    """
     table: Any = document
-    for part in parts[:-1]:
+    for part in path[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {key[:80]}: {part} is a value and has no keys", names=[key])
-    table[parts[-1]] = _value(written.strip())
-    return parts
+            raise UsageError(f"--set {dotted(path)[:80]}: {part} is a value and has no keys", names=[dotted(path)])
+    table[path[-1]] = _value(written.strip())
+    return path
 
 
 def _value(written: str) -> Any:

@@ -11,7 +11,7 @@ from flowsheet.case import PhaseSpec
 from flowsheet.case_check import Checker, read_entries, read_number, read_table
 from flowsheet.positions import KeyPath
 from flowsheet.problems import listed, shown
-from flowsheet.recipe import recipe_faults, settable
+from flowsheet.recipe import bolus_takers, recipe_faults, settable
 from flowsheet.signals import readable
 from flowsheet.variables import variable_unit
 from solvers.declare import Direction, Phase, Threshold
@@ -41,7 +41,7 @@ def read_phases(
         if (spec := reader.phase(path, values))
     ]
     phases = [spec.phase for _, spec in found]
-    for number, variable, message, hint in recipe_faults(phases, reader.inputs, reader.variables):
+    for number, variable, message, hint in recipe_faults(phases, reader.inputs, reader.variables, reader.takers):
         if not variable:
             check.problem((*found[number][0], "name"), message, hint=hint)
     return tuple(spec for _, spec in found)
@@ -54,6 +54,7 @@ class _Reader:
         self._broken = broken
         self._driven = driven
         self.inputs = settable(blocks)
+        self.takers = bolus_takers(blocks)
         self.variables = {name: data for block in blocks.values() for name, data in readable(block).items()}
 
     def phase(self, path: KeyPath, values: Mapping[str, Any]) -> PhaseSpec | None:
@@ -61,11 +62,12 @@ class _Reader:
         before = len(self._check.problems)
         units: dict[str, str] = {}
         settings = {key: self._settings(values[key], (*path, key), units) for key in ("set", "ramp")}
+        boluses = self._boluses(values["bolus"], (*path, "bolus"))
         until = None if values["until"] is None else self._until(values["until"], (*path, "until"), units)
         if len(self._check.problems) > before or values["name"] is None:
             return None
         try:
-            return PhaseSpec(Phase(values["name"], settings["set"], settings["ramp"], values["after"], until), units)
+            return PhaseSpec(Phase(values["name"], settings["set"], settings["ramp"], values["after"], until, boluses), units)
         except UsageError as error:
             self._check.problem((*path, "name"), error.message, hint=error.hint)
             return None
@@ -104,6 +106,24 @@ class _Reader:
             check.complaint(path, replace(complaint, got=shown(written)))
             return None
         return number
+
+    def _boluses(self, table: object, path: KeyPath) -> dict[str, float]:
+        check, found = self._check, {}
+        if table is not None and not isinstance(table, dict):
+            check.problem(path, f"expected a table of units (got {shown(table)})", 'such as { flask = "10 mL" }')
+        for unit, written in table.items() if isinstance(table, dict) else ():
+            if unit in self._broken:
+                continue
+            if unit not in self.takers:
+                allowed = listed(self.takers) or "none"
+                check.problem((*path, unit), f"{unit} is no unit that takes a bolus", allowed, did_you_mean(unit, self.takers), at_key=True)
+                continue
+            number = read_number(check, written, (*path, unit), "m^3")
+            if number is not None and number <= 0:
+                check.problem((*path, unit), f"not a positive volume (got {shown(written)})", 'such as "10 mL"')
+            elif number is not None:
+                found[unit] = number
+        return found
 
     def _parameter(self, variable: str) -> Parameter:
         unit, _, own = variable.partition(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -62,14 +62,14 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     CaseErrors : the case is invalid; all problems are told.
     ConnectionErrors : the case is valid but its units are not connected as they have to be.
     """
-    _check_schema(document, check)
+    check_schema(document, check)
     needed = tuple(replace(key, required=False) if key.name == "materials" and "components" in document else key for key in schema.TOP)
     top = read_table(check, dict(document), (), needed)
     horizon = top["horizon"]
     output = _subtable(check, top["output"], "output", schema.OUTPUT)
     solver = _subtable(check, top["solver"], "solver", schema.SOLVER)
     interval = _interval(check, output["interval"], horizon)
-    display = _read_display(check, top["display"])
+    display = read_display(check, top["display"])
     materials = _read_materials(check, top["materials"]) | _read_components(check, top["components"], top["materials"])
     units = _read_units(check, top["units"], materials)
     streams = _read_streams(check, top["streams"], units)
@@ -80,9 +80,9 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
     specifications = _read_specifications(check, top["specifications"], units)
     if check.problems:
-        raise CaseErrors(_in_order(check.problems))
+        raise CaseErrors(in_order(check.problems))
     if check.connections:
-        raise ConnectionErrors(_in_order(check.connections))
+        raise ConnectionErrors(in_order(check.connections))
     return Case(
         name=top["name"],
         title=top["title"],
@@ -99,16 +99,23 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         phases=phases,
         profiles=profiles,
         specifications=specifications,
-        warnings=tuple(_in_order(check.warnings)),
+        warnings=tuple(in_order(check.warnings)),
         file=file,
     )
 
 
-def _in_order(problems: list[Problem]) -> list[Problem]:
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems by their places in the file."""
     return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
-def _check_schema(document: Mapping[str, Any], check: Checker) -> None:
+def check_schema(document: Mapping[str, Any], check: Checker) -> None:
+    """Refuse an empty document, and one of another version of the case format.
+
+    Raises
+    ------
+    CaseErrors : it is one of these; nothing else of it is worth reading.
+    """
     if not document:
         required = [key.name for key in schema.TOP if key.required]
         check.problem((), f"case is empty; required tables and keys: {listed(required)}")
@@ -140,7 +147,8 @@ def _interval(check: Checker, interval: float | None, horizon: float | None) -> 
     return interval
 
 
-def _read_display(check: Checker, table: object) -> dict[str, str]:
+def read_display(check: Checker, table: object) -> dict[str, str]:
+    """Return the display units that are chosen, by kind of quantity."""
     if table is None:
         return {}
     if not isinstance(table, dict):

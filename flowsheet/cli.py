@@ -194,7 +194,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         return sub
 
     def add_case(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("case", metavar="CASE", help="a folder with case.toml, or a TOML file")
+        sub.add_argument("case", metavar="CASE", help="a folder with case.toml, or a TOML file; of a case or of a campaign")
         sub.add_argument(
             "--set", dest="overrides", metavar='UNIT.KEY="VALUE"', action="append", default=[], help="override the case; repeatable"
         )
@@ -257,9 +257,9 @@ def _version(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    from flowsheet.case_load import load_case
+    from flowsheet.campaign_load import load
 
-    case = load_case(options.case, options.overrides, strict=options.strict)
+    case = load(options.case, options.overrides, strict=options.strict)
     if not options.quiet:
         for warning in case.warnings:
             _tell(f"warning: {warning}")
@@ -268,6 +268,10 @@ def _load(options: argparse.Namespace) -> Any:
 
 def _check(options: argparse.Namespace) -> int:
     case = _load(options)
+    from flowsheet.campaign import Campaign
+
+    if isinstance(case, Campaign):
+        return _check_campaign(options, case)
     from flowsheet.run import check_case
 
     system = check_case(case)
@@ -286,6 +290,19 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_campaign(options: argparse.Namespace, campaign: Any) -> int:
+    from flowsheet.campaign_run import check_campaign
+
+    systems = check_campaign(campaign)
+    states = {stage: len(system.states) for stage, system in systems.items()}
+    if options.json:
+        warnings = [warning.as_dict() for warning in campaign.warnings]
+        _print(json.dumps({"status": "ok", "campaign": campaign.name, "states": states, "warnings": warnings}, ensure_ascii=False))
+    else:
+        _print(f"{campaign.name}: ok; " + ", ".join(f"{stage}: {count} states" for stage, count in states.items()))
+    return 0
+
+
 def _run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
@@ -295,20 +312,24 @@ def _run(options: argparse.Namespace) -> int:
     progress.start("reading the case")
     try:
         case = _load(options)
+        from flowsheet.campaign import Campaign
+        from flowsheet.campaign_run import perform_campaign
         from flowsheet.run import perform
 
         folder = Path(options.out) if options.out is not None else Path("results") / case.name
-        if options.force and not options.quiet and (folder / "results.h5").exists():
+        if options.force and not options.quiet and any((folder / name).exists() for name in ("results.h5", "campaign.json")):
             _tell(f"replacing the results in {folder} (--force)")
-        outcome = perform(case, folder, force=options.force, on_phase=lambda phase: progress.start(phase.value))
+        outcome: Any
+        if isinstance(case, Campaign):
+            outcome = perform_campaign(case, folder, force=options.force, on_phase=progress.start)
+        else:
+            outcome = perform(case, folder, force=options.force, on_phase=lambda phase: progress.start(phase.value))
     finally:
         progress.stop()
-    from flowsheet.summary import summary_json, summary_text
+    from flowsheet.summary import campaign_json, campaign_text, summary_json, summary_text
 
-    if options.json:
-        _print(json.dumps(summary_json(outcome), ensure_ascii=False))
-    else:
-        _print(summary_text(outcome))
+    as_json, as_text = (campaign_json, campaign_text) if isinstance(case, Campaign) else (summary_json, summary_text)
+    _print(json.dumps(as_json(outcome), ensure_ascii=False) if options.json else as_text(outcome))
     return 0
 
 

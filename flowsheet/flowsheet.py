@@ -16,7 +16,7 @@ from pyomo.network import Arc
 from flowsheet.balance import add_balance
 from flowsheet.connections import Ports, carrying_fault, connection_faults, stream_name
 from flowsheet.problems import ConnectionErrors, Problem, listed
-from flowsheet.recipe import BLOCK, add_recipe, settable
+from flowsheet.recipe import BLOCK, add_recipe, bolus_takers, settable
 from flowsheet.registry import contract_of, unit_type
 from flowsheet.schema import NAME, NAME_ALLOWED, RESERVED
 from flowsheet.signals import driven, readable, signal_faults, wire
@@ -141,7 +141,7 @@ class Flowsheet:
         joined.append((source, target))
 
     def add_recipe(self, phases: Sequence[Phase]) -> None:
-        """Let phases follow each other, which set or ramp inputs of the units that are there.
+        """Let phases follow each other, which set or ramp inputs of the units that are there, or give them boluses.
 
         Parameters
         ----------
@@ -149,13 +149,13 @@ class Flowsheet:
 
         Raises
         ------
-        UsageError : a phase sets what is no input or is driven by a signal, watches what is no variable, or never ends; or there is
-            a recipe already.
+        UsageError : a phase sets what is no input or is driven by a signal, gives a bolus to a unit that takes none, watches what is no
+            variable, or never ends; or there is a recipe already.
         """
         self._refuse_if_complete()
         if self._model.component(BLOCK) is not None:
             raise UsageError("there is a recipe already")
-        add_recipe(self._model, phases, self._settable(), self._watchable())
+        add_recipe(self._model, phases, self._settable(), self._watchable(), bolus_takers(self._blocks))
 
     def _settable(self) -> dict[str, Any]:
         driven_by_signals = {target for _, target in self.signals}

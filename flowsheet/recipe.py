@@ -1,4 +1,4 @@
-"""Recipes: phases that follow each other, each by an event, and set or ramp inputs of units.
+"""Recipes: phases that follow each other, each by an event, set or ramp inputs of units, and give units boluses of their feeds.
 
 The recipe is a block of its own on the flowsheet's model. Its ``phase`` (counted from zero) and ``began`` are what the events of the phases
 set; an input that some phase ramps is driven by a state with a slope that is piecewise constant, the others are set outright.
@@ -40,7 +40,14 @@ def settable(blocks: Mapping[str, UnitBlock]) -> dict[str, Any]:
     }
 
 
-def recipe_faults(phases: Sequence[Phase], inputs: Mapping[str, Any], variables: Mapping[str, Any]) -> list[tuple[int, str, str, str]]:
+def bolus_takers(blocks: Mapping[str, UnitBlock]) -> list[str]:
+    """Return the names of the units that a phase can give a bolus of their own feed."""
+    return [name for name, block in blocks.items() if block.bolus_changes(block.model().time.first(), 0 * u.m**3) is not None]
+
+
+def recipe_faults(
+    phases: Sequence[Phase], inputs: Mapping[str, Any], variables: Mapping[str, Any], takers: Sequence[str] = ()
+) -> list[tuple[int, str, str, str]]:
     """Return what is wrong with phases: number, variable or empty, message and hint.
 
     Parameters
@@ -48,6 +55,7 @@ def recipe_faults(phases: Sequence[Phase], inputs: Mapping[str, Any], variables:
     phases : of the recipe.
     inputs : scalars that may be set, by name.
     variables : scalars that may be watched, by name.
+    takers : units that take boluses.
     """
     faults = []
     for number, phase in enumerate(phases):
@@ -59,13 +67,19 @@ def recipe_faults(phases: Sequence[Phase], inputs: Mapping[str, Any], variables:
             if variable not in inputs:
                 hint = did_you_mean(variable, inputs) or f"inputs are {listed(sorted(inputs), 10)}"
                 faults.append((number, variable, f"{variable} is no input that a phase can set", hint))
+        for unit in phase.boluses:
+            if unit not in takers:
+                hint = did_you_mean(unit, takers) or f"units that do: {listed(takers, 10) or 'none'}"
+                faults.append((number, unit, f"{unit} is no unit that takes a bolus", hint))
         if phase.until is not None and phase.until.variable not in variables:
             name = phase.until.variable
             faults.append((number, name, f"there is no variable of time called {name}", did_you_mean(name, variables)))
     return faults
 
 
-def add_recipe(model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+def add_recipe(
+    model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], variables: Mapping[str, Any], takers: Sequence[str] = ()
+) -> Any:
     """Add the block ``recipe`` to a model and return it.
 
     Parameters
@@ -73,12 +87,13 @@ def add_recipe(model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], v
     model : with units; its time is in seconds.
     phases : at least one, without faults (:func:`recipe_faults`).
     inputs, variables : data objects at the first time by name.
+    takers : names of units that take boluses.
 
     Raises
     ------
     UsageError : the phases have faults.
     """
-    faults = recipe_faults(phases, inputs, variables)
+    faults = recipe_faults(phases, inputs, variables, takers)
     if not phases or faults:
         _, _, message, hint = faults[0] if faults else (0, "", "a recipe needs at least one phase", "")
         raise UsageError(message, names=[variable for _, variable, *_ in faults if variable], hint=hint)
@@ -89,6 +104,7 @@ def add_recipe(model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], v
     recipe.began = pyo.Var(time, units=u.s, doc="time at which the phase began")
     recipe.phase.fix(0)
     recipe.began.fix(time.first())
+    _add_boluses(recipe, phases, time)
     targets = {name: _target(recipe, number, name, inputs, phases, time) for number, name in enumerate(_changed(phases))}
     for number, phase in enumerate(phases):
         following = phases[number + 1] if number + 1 < len(phases) else None
@@ -102,6 +118,26 @@ def add_recipe(model: Any, phases: Sequence[Phase], inputs: Mapping[str, Any], v
             )
             setattr(recipe, END if following is None else begin_event(following.name), event)
     return recipe
+
+
+def _add_boluses(recipe: Any, phases: Sequence[Phase], time: Any) -> None:
+    """Add the volumes of the boluses, and an event for those of the first phase, which begins with the run."""
+    volumes = {(phase.name, unit): volume for phase in phases for unit, volume in phase.boluses.items()}
+    if volumes:
+        names = list(volumes)
+        recipe.bolus = pyo.Param(names, initialize=volumes, mutable=True, within=pyo.PositiveReals, units=u.m**3, doc="volume of a bolus")
+    first = phases[0]
+    if first.boluses:
+        event = Event(at=(time.first(),), transition=lambda b, t: _given(b, t, first), doc=f"boluses of phase {first.name}")
+        setattr(recipe, begin_event(first.name), event)
+
+
+def _given(b: Any, t: Any, phase: Phase | None) -> list[tuple[Any, Any]]:
+    """Return what the boluses of a phase change."""
+    if phase is None:
+        return []
+    blocks = {unit: b.parent_block().component(unit) for unit in phase.boluses}
+    return [pair for unit, block in blocks.items() for pair in block.bolus_changes(t, b.bolus[phase.name, unit])]
 
 
 def _changed(phases: Sequence[Phase]) -> list[str]:
@@ -201,6 +237,7 @@ def _end(phase: Phase, variables: Mapping[str, Any], time: Any) -> Callable[[Any
 def _transition(number: int, phase: Phase | None, targets: Mapping[str, _Target]) -> Callable[[Any, Any], list[tuple[Any, Any]]]:
     def changes(b: Any, t: Any) -> list[tuple[Any, Any]]:
         pairs = [(b.phase[t], number), (b.began[t], t * u.s)]
-        return [*pairs, *(pair for name, target in targets.items() for pair in target.changes(b, t, name, phase))]
+        pairs += (pair for name, target in targets.items() for pair in target.changes(b, t, name, phase))
+        return [*pairs, *_given(b, t, phase)]
 
     return changes

@@ -20,6 +20,8 @@ FORMAT = "flowsheet results"
 SCHEMA = 2
 RESULTS_FILE = "results.h5"
 RUN_FILE = "run.json"
+CAMPAIGN_FILE = "campaign.json"
+"""What ties the results of the stages of a campaign together, beside their folders."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SEAL = b"\nflowsheet results sha256 %s\n"

@@ -12,7 +12,18 @@ import h5py
 import numpy as np
 
 from flowsheet.results import Field, Label, Results
-from flowsheet.results_layout import COLUMN_NAMES, FORMAT, RESULTS_FILE, SCHEMA, TABLES, Soundness, case_digest, columns, soundness
+from flowsheet.results_layout import (
+    CAMPAIGN_FILE,
+    COLUMN_NAMES,
+    FORMAT,
+    RESULTS_FILE,
+    SCHEMA,
+    TABLES,
+    Soundness,
+    case_digest,
+    columns,
+    soundness,
+)
 from solvers import Status
 from solvers.errors import InputDataError, UsageError
 
@@ -49,7 +60,11 @@ def _locate(path: Path) -> Path:
     if path.is_dir():
         inside = path / RESULTS_FILE
         if not inside.is_file():
-            raise UsageError(f"no {RESULTS_FILE} in {path}", names=[str(path)], hint="give the folder that `flowsheet run` wrote to")
+            hint = "give the folder that `flowsheet run` wrote to"
+            if (path / CAMPAIGN_FILE).is_file():
+                stages = sorted(entry.name for entry in path.iterdir() if (entry / RESULTS_FILE).is_file())
+                hint = f"it holds a campaign; give one of its stages: {', '.join(str(path / stage) for stage in stages)}"
+            raise UsageError(f"no {RESULTS_FILE} in {path}", names=[str(path)], hint=hint)
         return inside
     if not path.is_file():
         raise UsageError(

@@ -20,9 +20,10 @@ from flowsheet.flowsheet import Flowsheet
 from flowsheet.folders import check_folder, made_folder, make_folder
 from flowsheet.report import write_report
 from flowsheet.results import Results
-from flowsheet.results_layout import RESULTS_FILE, RUN_FILE
+from flowsheet.results_layout import CAMPAIGN_FILE, RESULTS_FILE, RUN_FILE
 from flowsheet.results_write import save_results
 from solvers import DaeSystem, SimulationError, Trajectory, lower, simulate
+from solvers.declare import Profile
 
 REPORT_FILE = "report.html"
 
@@ -74,7 +75,7 @@ def check_case(case: Case) -> DaeSystem:
     StructureError : degrees of freedom, singularity, index or connections are wrong.
     SimulationError : the start cannot be solved.
     """
-    system = lower(build_flowsheet(case).model)
+    system = lowered(case)
     # a run to its first output point only
     _simulate(case, system, output_times(case.horizon, case.interval)[:1])
     return system
@@ -130,15 +131,11 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
     folder = None if out is None else Path(out)
     if folder is not None:
         check_folder(folder, force=force)
-    on_phase(Phase.BUILD)
-    model = build_flowsheet(case).model
-    on_phase(Phase.LOWER)
-    system = lower(model)
+    system = lowered(case, on_phase)
     with nullcontext() if folder is None else made_folder(folder, force=force):
         on_phase(Phase.SIMULATE)
-        trajectory, failure = _simulated(case, system)
-        results = collect_results(case.resolved, model, trajectory, stopped_because=failure.message if failure else "")
-        report = None if folder is None else _write(results, folder, trajectory.stats.seconds, on_phase)
+        results, failure, seconds = run_system(case, system)
+        report = None if folder is None else _write(results, folder, seconds, on_phase)
     if failure is not None:
         if folder is not None:
             failure.hint = "; ".join(filter(None, (failure.hint, f"what was computed, marked incomplete, is in {folder}")))
@@ -146,19 +143,39 @@ def perform(case: Case, out: str | Path | None, *, force: bool = False, on_phase
     return Outcome(results, report)
 
 
-def _simulated(case: Case, system: DaeSystem) -> tuple[Trajectory, SimulationError | None]:
-    """Return the trajectory, and the error that ended it early; an error before the first output point is raised."""
+def lowered(case: Case, on_phase: OnPhase = lambda phase: None) -> DaeSystem:
+    """Return the lowered system of a case; errors as of :func:`build_flowsheet` and :func:`solvers.lower`."""
+    on_phase(Phase.BUILD)
+    model = build_flowsheet(case).model
+    on_phase(Phase.LOWER)
+    return lower(model)
+
+
+def run_system(case: Case, system: DaeSystem) -> tuple[Results, SimulationError | None, float]:
+    """Simulate the system of a case; return its results, the error that ended it early, and the wall time it took (s).
+
+    Raises
+    ------
+    SimulationError : the run failed before its first output point.
+    """
+    failure = None
     try:
-        return _simulate(case, system, output_times(case.horizon, case.interval)), None
+        trajectory = _simulate(case, system, output_times(case.horizon, case.interval))
     except SimulationError as error:
         if error.trajectory is None or not len(error.trajectory.t):
             raise
-        return error.trajectory, error
+        trajectory, failure = error.trajectory, error
+    stopped = failure.message if failure else ""
+    return collect_results(case.resolved, system.model, trajectory, stopped_because=stopped), failure, trajectory.stats.seconds
+
+
+def profiles_of(case: Case) -> dict[str, Profile]:
+    """Return the courses of a case's inputs by name."""
+    return {spec.variable: spec.profile for spec in case.profiles}
 
 
 def _simulate(case: Case, system: DaeSystem, times: np.ndarray) -> Trajectory:
-    profiles = {spec.variable: spec.profile for spec in case.profiles}
-    return simulate(system, times, inputs=profiles, rtol=case.rtol, atol=case.atol)
+    return simulate(system, times, inputs=profiles_of(case), rtol=case.rtol, atol=case.atol)
 
 
 def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) -> Path:
@@ -169,6 +186,6 @@ def _write(results: Results, folder: Path, seconds: float, on_phase: OnPhase) ->
     with staging(folder) as stage:
         save_results(results, stage, seconds=seconds)
         # an old report must never be taken for that of the new results
-        publish(stage, folder, names=(RESULTS_FILE, RUN_FILE), obsolete=(REPORT_FILE, RUN_FILE))
+        publish(stage, folder, names=(RESULTS_FILE, RUN_FILE), obsolete=(REPORT_FILE, RUN_FILE, CAMPAIGN_FILE))
     on_phase(Phase.REPORT)
     return write_report(folder / RESULTS_FILE, folder / REPORT_FILE)

@@ -145,6 +145,7 @@ PHASE = (
     Key("name", Kind.NAME, "name of the phase", required=True),
     Key("set", Kind.RAW, "values that inputs take when it begins"),
     Key("ramp", Kind.RAW, "values that inputs reach by straight lines when it has lasted for 'after'"),
+    Key("bolus", Kind.RAW, 'volumes of their own feeds that units get at once when it begins, such as { flask = "10 mL" }'),
     Key("after", Kind.QUANTITY, "how long it lasts", "s", lower=0.0, open_lower=True),
     Key("until", Kind.RAW, 'what ends it too, such as { variable = "press.level", above = "0.4 kg" }'),
 )

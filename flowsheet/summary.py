@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from flowsheet.campaign_results import CampaignBalanceRow
+from flowsheet.campaign_run import CampaignOutcome
 from flowsheet.display import Display, DisplayUnit, format_duration, format_number
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
-from flowsheet.results import Results, SpecificationRow
+from flowsheet.results import BalanceRow, Results, SpecificationRow
 from flowsheet.run import Outcome
 from flowsheet.tables import series, show
 from units.parameter import Parameter
@@ -22,14 +24,9 @@ from units.parameter import Parameter
 def summary_text(outcome: Outcome) -> str:
     """Return a run in a few lines: status, balance, time out of specification, events, where the report is."""
     results = outcome.results
-    name = str(results.case.get("name", ""))
-    steps = results.stats.get("steps", 0)
-    reached = format_duration(float(results.t[-1]))
-    lines = [f"{name}: {results.status.name.lower()}, {reached} simulated, {steps} steps, {len(results.events)} events"]
+    lines = [_course(str(results.case.get("name", "")), results)]
     if results.balance:
-        worst = max(results.balance, key=lambda row: abs(row.relative) if math.isfinite(row.relative) else math.inf)
-        verdict = "closes" if all(row.closes for row in results.balance) else "DOES NOT CLOSE"
-        lines.append(f"material balance {verdict}: largest residual {worst.relative:.1e} of what was handled ({worst.component})")
+        lines.append(f"material balance {_closing(results.balance)}")
     if results.specifications:
         display = Display(results.case.get("display", {}))
         width = max(len(row.label) for row in results.specifications)
@@ -38,6 +35,52 @@ def summary_text(outcome: Outcome) -> str:
     if outcome.report is not None:
         lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
+
+
+def _course(name: str, results: Results) -> str:
+    steps, reached = results.stats.get("steps", 0), format_duration(float(results.t[-1]))
+    return f"{name}: {results.status.name.lower()}, {reached} simulated, {steps} steps, {len(results.events)} events"
+
+
+def _closing(rows: Sequence[BalanceRow | CampaignBalanceRow]) -> str:
+    worst = max(rows, key=lambda row: abs(row.relative) if math.isfinite(row.relative) else math.inf)
+    verdict = "closes" if all(row.closes for row in rows) else "DOES NOT CLOSE"
+    return f"{verdict}: largest residual {worst.relative:.1e} of what was handled ({worst.component})"
+
+
+def campaign_text(outcome: CampaignOutcome) -> str:
+    """Return a campaign in a few lines: its stages, what was handed over, the balance, where the report is."""
+    results = outcome.results
+    display = Display(results.campaign["display"])
+    lines = [f"{results.campaign['name']}: {results.status.name.lower()}, {len(results.stages)} stages"]
+    moved = {row.stage: row for row in results.hand_overs if not row.component}
+    for stage, part in results.stages.items():
+        if stage in moved:
+            row = moved[stage]
+            sizes = [display.unit("m^3", x).label(x) for x in (row.taken, row.medium, row.left)]
+            lines.append(f"  {row.source} -> {stage}: {sizes[0]} and {sizes[1]} of fresh medium; {sizes[2]} left behind")
+        lines.append(f"  {_course(stage, part)}")
+    lines.append(f"balance across the campaign {_closing(results.balance)}")
+    if outcome.report is not None:
+        lines.append(f"report: {outcome.report}")
+    return "\n".join(lines)
+
+
+def campaign_json(outcome: CampaignOutcome) -> dict[str, Any]:
+    """Return a campaign in short as plain data (SI; None where there is no number)."""
+    results = outcome.results
+    report = outcome.report
+    return {
+        "status": results.status.name.lower(),
+        "campaign": results.campaign["name"],
+        "stages": {
+            stage: summary_json(Outcome(part, None if report is None else report.parent / stage / report.name))
+            for stage, part in results.stages.items()
+        },
+        "hand_overs": [_finite(asdict(row)) for row in results.hand_overs],
+        "balance": [{**_finite(asdict(row)), "closes": row.closes} for row in results.balance],
+        "report": None if report is None else str(report),
+    }
 
 
 def _outside(row: SpecificationRow) -> str:

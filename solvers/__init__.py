@@ -1,5 +1,13 @@
 """Numerics on any Pyomo DAE model; knows no unit operation."""
 
+from solvers.campaign import (
+    CampaignError,
+    CampaignSensitivities,
+    HandOver,
+    Stage,
+    campaign_sensitivities,
+    simulate_campaign,
+)
 from solvers.compiled import Compilation
 from solvers.diagnose import Diagnosis, diagnose
 from solvers.integrator import IntegrationMethod
@@ -15,6 +23,8 @@ from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 __all__ = [
     "Approach",
     "Bound",
+    "CampaignError",
+    "CampaignSensitivities",
     "Compilation",
     "Control",
     "DaeSystem",
@@ -22,6 +32,7 @@ __all__ = [
     "EventRecord",
     "Final",
     "FinalTime",
+    "HandOver",
     "Integrated",
     "IntegrationMethod",
     "Method",
@@ -31,14 +42,17 @@ __all__ = [
     "Repeater",
     "Sensitivities",
     "SimulationError",
+    "Stage",
     "Stats",
     "Status",
     "SteadyState",
     "Trajectory",
+    "campaign_sensitivities",
     "diagnose",
     "lower",
     "optimize",
     "sensitivities",
     "simulate",
+    "simulate_campaign",
     "steady_state",
 ]

@@ -132,7 +132,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A phase of a recipe (ISA-88): what it sets when it begins, and what ends it.
+    """A phase of a recipe (ISA-88): what it sets and gives when it begins, and what ends it.
 
     Parameters
     ----------
@@ -141,6 +141,7 @@ class Phase:
     ramps : values that inputs reach by straight lines when it has lasted for ``after``.
     after : how long it lasts, in the model's time unit.
     until : what ends it as well, if it comes first; at once if it has been passed already.
+    boluses : volumes (m3) of their own feeds that units get at once when it begins, by name of the unit.
     """
 
     name: str
@@ -148,8 +149,12 @@ class Phase:
     ramps: Mapping[str, float] = field(default_factory=dict)
     after: float | None = None
     until: Threshold | None = None
+    boluses: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for unit, volume in self.boluses.items():
+            if not (math.isfinite(volume) and volume > 0):
+                raise UsageError(f"phase {self.name} gives {unit} a bolus of {volume} m3", names=[unit], hint="a positive volume")
         for variable, value in (*self.sets.items(), *self.ramps.items()):
             if not math.isfinite(value):
                 raise UsageError(f"phase {self.name} sets {variable} to what is not finite ({value})", names=[variable])

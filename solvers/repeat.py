@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from solvers.compiled import Compilation
-from solvers.errors import UsageError
 from solvers.integrator import IntegrationMethod
-from solvers.schedule import make_schedule, names_of_component
+from solvers.schedule import make_schedule
 from solvers.simulate import Kept, Run, check_tolerances, checked_times, current_system, given_values
-from solvers.start import read_values
-from solvers.suggest import did_you_mean
+from solvers.start import read_values, with_starts
 from solvers.trajectory import Trajectory
 
 
@@ -61,24 +58,10 @@ class Repeater:
         self._inputs = dict(inputs or {})
         schedule = make_schedule(self.system, self._inputs)
         self._values = read_values(self.system, [*schedule.profiles, *schedule.inputs])
-        self._states = {slot.name: place for place, slot in enumerate(self.system.states)}
         self._kept = Kept()
 
     def __call__(self, inputs: Mapping[Any, Any] | None = None, starts: Mapping[Any, float] | None = None) -> Trajectory:
         """Run with these inputs and parameters, and with states that start at other values; errors as for :func:`solvers.simulate`."""
         schedule = make_schedule(self.system, {**self._inputs, **inputs} if inputs else self._inputs)
-        values = given_values(self._values, schedule)
-        if starts:
-            x = values.x.copy()
-            for key, value in starts.items():
-                x[self._state(key)] = float(value)
-            values = replace(values, x=x)
+        values = with_starts(self.system, given_values(self._values, schedule), starts)
         return Run(self.system, self._times, schedule, values, *self._tolerances, *self._choices, kept=self._kept).trajectory()
-
-    def _state(self, key: Any) -> int:
-        names = [key] if isinstance(key, str) else names_of_component(self.system, key)
-        if len(names) != 1 or names[0] not in self._states:
-            raise UsageError(
-                f"no state is called {', '.join(names)!r}", names=names, hint=did_you_mean(names[0], self._states, 3) if names else ""
-            )
-        return self._states[names[0]]

@@ -80,6 +80,7 @@ def sensitivities(
     t_eval: Any = None,
     *,
     inputs: Mapping[Any, Any] | None = None,
+    starts: Mapping[Any, float] | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
     method: Method = Method.FORWARD,
@@ -94,7 +95,7 @@ def sensitivities(
         which stand for their start values.
     outputs : names or references of any scalars of time, eliminated ones and Expressions included.
     t_eval : increasing output times, shape (n,); the points of the model's time set by default.
-    inputs : as for :func:`solvers.simulate`.
+    inputs, starts : as for :func:`solvers.simulate`.
     rtol, atol : tolerances of states and derivatives alike. The absolute tolerance of the derivative by p is that of the state over
         the magnitude of p: its value, else its nominal value, else 1.
     method : FORWARD for few parameters, ADJOINT for few outputs at few times and many parameters.
@@ -119,7 +120,7 @@ def sensitivities(
         )
     if t_eval is None:
         t_eval = sorted(float(point) for point in system.time.set)
-    run = prepared_run(system, t_eval, inputs, rtol, atol, compilation)
+    run = prepared_run(system, t_eval, inputs, rtol, atol, compilation, starts=starts)
     chosen = find_parameters(system, run.schedule, parameters)
     names = find_outputs(system, outputs)
     carried = Recording if method is Method.ADJOINT else Forward

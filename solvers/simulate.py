@@ -23,7 +23,7 @@ from solvers.integrator import IntegrationMethod, Outcome, SegmentFunctions, Seg
 from solvers.lower import lower
 from solvers.origin import MOST_VARIABLES, find_origin
 from solvers.schedule import Schedule, make_schedule
-from solvers.start import Values, read_values
+from solvers.start import Values, read_values, with_starts
 from solvers.system import DaeSystem, LoweredEvent
 from solvers.trajectory import EventRecord, Stats, Status, Trajectory
 from solvers.watch import Watch, WatchFunctions
@@ -65,6 +65,7 @@ def simulate(
     t_eval: Any,
     *,
     inputs: Mapping[Any, Any] | None = None,
+    starts: Mapping[Any, float] | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
     compilation: Compilation = Compilation.AUTO,
@@ -78,6 +79,7 @@ def simulate(
         the Pyomo model in both cases; a system whose model's structure has changed is lowered anew.
     t_eval : increasing output times, shape (n,), in the model's time unit; they do not stop the integration.
     inputs : ``{Var or name: number or Profile}`` for fixed Vars of time, numbers also for mutable Params and fixed Vars.
+    starts : ``{Var or name: number}`` for states that are fixed at the first time, in place of the values there.
     rtol : relative tolerance, 1e-13 to 0.1; local errors are held to a share of the tolerances (:func:`local_share`).
     atol : absolute tolerance in units of each state's nominal value.
     compilation : whether compiled code is called; numbers are the same bytes either way, ``trajectory.compiled`` tells.
@@ -89,11 +91,11 @@ def simulate(
 
     Raises
     ------
-    UsageError : output times or tolerances that cannot be served, unknown inputs.
+    UsageError : output times or tolerances that cannot be served, unknown inputs or starts.
     StructureError : see :func:`solvers.lower`.
     SimulationError : the run failed; its ``trajectory`` holds what was computed, marked incomplete.
     """
-    return prepared_run(model, t_eval, inputs, rtol, atol, compilation, method).trajectory()
+    return prepared_run(model, t_eval, inputs, rtol, atol, compilation, method, starts).trajectory()
 
 
 def prepared_run(
@@ -104,6 +106,7 @@ def prepared_run(
     atol: float,
     compilation: Compilation = Compilation.AUTO,
     method: IntegrationMethod = IntegrationMethod.AUTO,
+    starts: Mapping[Any, float] | None = None,
 ) -> Run:
     """Return a run that has not begun; arguments and errors are those of :func:`simulate`."""
     system = current_system(model)
@@ -111,6 +114,7 @@ def prepared_run(
     check_tolerances(rtol, atol)
     schedule = make_schedule(system, inputs)
     values = given_values(read_values(system, [*schedule.profiles, *schedule.inputs]), schedule)
+    values = with_starts(system, values, starts)
     return Run(system, times, schedule, values, rtol, atol, compilation, method)
 
 

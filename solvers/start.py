@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import casadi as ca
@@ -12,11 +12,13 @@ from pyomo.environ import value as value_of
 from scipy.sparse import csc_matrix
 from scipy.sparse.linalg import splu
 
-from solvers.errors import NumericsError, StructureError, UnsupportedModelError
+from solvers.errors import NumericsError, StructureError, UnsupportedModelError, UsageError
 from solvers.evaluation import SparseDerivative, jacobian_by
 from solvers.misfit import listed
 from solvers.newton import Equations, find_root
 from solvers.reader import Slot
+from solvers.schedule import names_of_component
+from solvers.suggest import did_you_mean
 from solvers.system import DaeSystem
 from solvers.timeset import ParamOverTime
 
@@ -57,6 +59,34 @@ def read_values(system: DaeSystem, given_inputs: Sequence[int] = ()) -> Values:
     z = np.array([_guess(slot.start) for slot in system.algebraics])
     start = np.array([_value(slot.start) for slot in system.start_fixed])
     return Values(x.astype(float), z.astype(float), u, p.astype(float), start.astype(float))
+
+
+def with_starts(system: DaeSystem, values: Values, starts: Mapping[Any, float] | None) -> Values:
+    """Return values in which some states start from other numbers, given by name or reference.
+
+    Raises
+    ------
+    UsageError : what is named is no state, or its start follows from the equations of the start; or a number is not finite.
+    """
+    if not starts:
+        return values
+    x = values.x.copy()
+    states = {slot.name: place for place, slot in enumerate(system.states)}
+    for key, value in starts.items():
+        names = [key] if isinstance(key, str) else names_of_component(system, key)
+        if len(names) != 1 or names[0] not in states:
+            hint = did_you_mean(names[0], states, 3) if names else ""
+            raise UsageError(f"no state is called {', '.join(names)!r}", names=names, hint=hint)
+        if states[names[0]] in system.start_free:
+            raise UsageError(
+                f"the start of {names[0]} follows from the equations of the start",
+                names=names,
+                hint="give what these equations contain, or fix the state at the first time",
+            )
+        if not np.isfinite(value):
+            raise UsageError(f"the start given for {names[0]} is not finite ({value})", names=names)
+        x[states[names[0]]] = float(value)
+    return replace(values, x=x)
 
 
 def _value(data: Any) -> float:

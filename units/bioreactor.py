@@ -130,7 +130,7 @@ class BioreactorData(UnitBlock):
         self.volume = pyo.Var(time, initialize=size, bounds=(0, None), units=u.m**3, doc="liquid in the vessel")
         self.volume_rate = DerivativeVar(self.volume, wrt=time, units=VOLUME_FLOW, doc="rate of the volume")
         self.feeding = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 while the vessel's own feed runs")
-        self.boluses = pyo.Var(time, bounds=(0, None), units=u.dimensionless, doc="boluses given since the start")
+        self.boluses = pyo.Var(time, bounds=(0, None), units=u.dimensionless, doc="boluses of the schedule since the start")
         self.dosed_volume = pyo.Var(time, bounds=(0, None), units=u.m**3, doc="volume of the boluses since the start")
         self.feeding.fix(1)
         self.boluses.fix(0)
@@ -217,21 +217,21 @@ class BioreactorData(UnitBlock):
         )
         self.add_component(f"{measure.amount}_balance", pyo.Constraint(time, names, rule=balance, doc=f"balance of {measure.amount}"))
 
-    def _add_events(self) -> None:
-        def given(b: Any, t: float) -> Any:
-            yield b.boluses[t], b.boluses[t] + 1
-            for total in (b.volume, b.dosed_volume):
-                yield total[t], total[t] + b.bolus_volume[t]
-            for measure, names in b.groups:
-                feed = b.component(f"feed_{measure.concentration}")
-                for total in (b.component(measure.amount), b.component(f"dosed{measure.suffix}")):
-                    yield from ((total[t, c], total[t, c] + b.bolus_volume[t] * feed[c]) for c in names)
+    def bolus_changes(self, t: Any, volume: Any) -> list[tuple[Any, Any]]:
+        """Return what a bolus of the vessel's own feed changes."""
+        pairs = [(total[t], total[t] + volume) for total in (self.volume, self.dosed_volume)]
+        for measure, names in self.groups:
+            feed = self.component(f"feed_{measure.concentration}")
+            for total in (self.component(measure.amount), self.component(f"dosed{measure.suffix}")):
+                pairs += [(total[t, c], total[t, c] + volume * feed[c]) for c in names]
+        return pairs
 
+    def _add_events(self) -> None:
         self.bolus = Event(
             guard=lambda b, t: t * u.s - b.bolus_start - b.boluses[t] * b.bolus_interval,
             direction=Direction.RISING,
             when=lambda b, t: b.bolus_count - b.boluses[t],
-            transition=given,
+            transition=lambda b, t: [(b.boluses[t], b.boluses[t] + 1), *b.bolus_changes(t, b.bolus_volume[t])],
             doc="a bolus of feed",
         )
         self.overfilled = Event(

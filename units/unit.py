@@ -94,6 +94,16 @@ class UnitBlock(BlockData):
         """Return those of a flowsheet's components that the unit handles."""
         return {name: component for name, component in components.items() if isinstance(component, cls.handles)}
 
+    def bolus_changes(self, t: Any, volume: Any) -> list[tuple[Any, Any]] | None:
+        """Return what a bolus of the unit's own feed changes, as pairs of a variable and its new value; None if the unit takes none.
+
+        Parameters
+        ----------
+        t : a time of the model.
+        volume : of the bolus (m3), as an expression with its unit.
+        """
+        return None
+
     def refusal(self, parameter: str, message: str, hint: str = "") -> CaseError:
         """Return the error that says what is wrong with a parameter beside the others."""
         complaint = Complaint(message, hint=hint, key=(parameter,))

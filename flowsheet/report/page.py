@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 from flowsheet.display import format_duration
 from flowsheet.report import sections
@@ -29,22 +31,34 @@ _SECTIONS = (
 
 
 def render(results: Results) -> str:
-    """Return the report of a run as a whole HTML document: the same results give the same text.
-
-    It loads nothing from anywhere: style, drawing and figures are inside.
-    """
+    """Return the report of a run as a whole HTML document: the same results give the same text."""
     view = View(results)
-    style = files("flowsheet.report").joinpath("style.css").read_text(encoding="utf-8")
-    mark = "" if view.complete else "INCOMPLETE – "
-    links = "".join(f'<a href="#{name}">{text(title)}</a>' for name, title, _ in _SECTIONS)
-    body = "".join(section(name, title, write(view)) for name, title, write in _SECTIONS)
     count = len(results.units)
     subtitle = f"Case {results.case.get('name', '–')} · {count} units · {len(results.streams)} streams · {_span(view)}"
+    before = f"{description(view.case)}{sections.verdicts(view)}"
+    written = [(name, title, write(view)) for name, title, write in _SECTIONS]
+    return document(view.title, subtitle, _alarm(view), before, written)
+
+
+def document(title: str, subtitle: str, alarm: str, before: str, written: Sequence[tuple[str, str, str]]) -> str:
+    """Return a whole HTML document, which loads nothing from anywhere: style, drawings and figures are inside.
+
+    Parameters
+    ----------
+    title, subtitle : as plain texts.
+    alarm : HTML that stands above everything, empty if all is well.
+    before : HTML before the sections.
+    written : name, title and HTML of each section.
+    """
+    style = files("flowsheet.report").joinpath("style.css").read_text(encoding="utf-8")
+    mark = "INCOMPLETE – " if alarm else ""
+    links = "".join(f'<a href="#{name}">{text(heading)}</a>' for name, heading, _ in written)
+    body = "".join(section(*parts) for parts in written)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(mark + view.title)}</title><style>{style}</style></head><body>"
-        f"{_alarm(view)}<header><div><h1>{text(view.title)}</h1><p>{text(subtitle)}</p></div></header>"
-        f"<nav><div>{links}</div></nav><main>{_description(view)}{sections.verdicts(view)}{body}</main>"
+        f"<title>{text(mark + title)}</title><style>{style}</style></head><body>"
+        f"{alarm}<header><div><h1>{text(title)}</h1><p>{text(subtitle)}</p></div></header>"
+        f"<nav><div>{links}</div></nav><main>{before}{body}</main>"
         f"<footer><div><p><b>Intended use.</b> {text(INTENDED_USE)}</p></div></footer></body></html>\n"
     )
 
@@ -55,9 +69,18 @@ def _span(view: View) -> str:
     return f"stopped after {format_duration(view.axis.reached)} of {format_duration(view.axis.horizon)}"
 
 
-def _description(view: View) -> str:
-    words = str(view.case.get("description", "")).strip()
+def description(case: Mapping[str, Any]) -> str:
+    """Return what a case or campaign says of itself, as HTML."""
+    words = str(case.get("description", "")).strip()
     return f'<p class="description">{text(words)}</p>' if words else ""
+
+
+def alarm(what: str, where: str, why: str) -> str:
+    """Return the banner of something incomplete, as HTML."""
+    return (
+        f'<div class="alarm" role="alert"><div><strong>✗ INCOMPLETE {text(what)}</strong><p>{text(where)}</p>'
+        f"<p>Why: {text(why)}</p></div></div>"
+    )
 
 
 def _alarm(view: View) -> str:
@@ -65,7 +88,4 @@ def _alarm(view: View) -> str:
         return ""
     stop, end = view.at(view.axis.reached), view.at(view.axis.horizon)
     where = f"The simulation stopped at {stop} of {end}. Nothing below says anything about the time after."
-    return (
-        f'<div class="alarm" role="alert"><div><strong>✗ INCOMPLETE RUN</strong><p>{text(where)}</p>'
-        f"<p>Why: {text(view.results.stopped_because)}</p></div></div>"
-    )
+    return alarm("RUN", where, view.results.stopped_because)

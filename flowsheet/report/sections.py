@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -30,7 +30,11 @@ MOST_EVENTS = 40
 
 def verdicts(view: View) -> str:
     """Return the strip of cards: run, balance, and each quality attribute."""
-    cards = [_run_card(view), _balance_card(view), *(_attribute_card(view, spec) for spec in view.results.specifications)]
+    return strip([_run_card(view), _balance_card(view), *(attribute_card(view, spec) for spec in view.results.specifications)])
+
+
+def strip(cards: Sequence[str]) -> str:
+    """Return cards side by side, in as few rows as they need."""
     rows = -(-len(cards) // MOST_CARDS)
     style = f"--columns: {-(-len(cards) // rows)}"
     return f'<div class="cards" style="{style}">{"".join(cards)}</div>'
@@ -55,7 +59,8 @@ def _balance_card(view: View) -> str:
     return card("Material balance", "Closes" if closes else "DOES NOT CLOSE", why, Verdict.GOOD if closes else Verdict.BAD)
 
 
-def _attribute_card(view: View, spec: SpecificationRow) -> str:
+def attribute_card(view: View, spec: SpecificationRow) -> str:
+    """Return the card of a quality attribute."""
     unit = _unit_of(view, spec)
     span = f"{format_number(unit.shown(spec.minimum))} to {unit.label(spec.maximum)}; limits {_limits(spec, unit)}"
     if not spec.met:

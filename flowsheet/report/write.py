@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowsheet.atomic import write_atomically
+from flowsheet.campaign_results import open_campaign
+from flowsheet.results_layout import CAMPAIGN_FILE
 from flowsheet.results_read import open_results
 
 
 def write_report(results: str | Path, html: str | Path | None = None) -> Path:
-    """Write the report of a run and return its path.
+    """Write the report of a run or of a campaign and return its path.
 
     Parameters
     ----------
-    results : a results folder, or the ``results.h5`` in it.
+    results : a results folder, the ``results.h5`` in it, or the folder of a campaign.
     html : where to write; ``report.html`` beside the results if not given.
 
     Raises
@@ -28,5 +30,10 @@ def write_report(results: str | Path, html: str | Path | None = None) -> Path:
     source = Path(results)
     folder = source if source.is_dir() else source.parent
     target = folder / "report.html" if html is None else Path(html)
+    if source.is_dir() and (source / CAMPAIGN_FILE).is_file():
+        from flowsheet.report.campaign import render_campaign
+
+        write_atomically(target, render_campaign(open_campaign(source)).encode())
+        return target
     write_atomically(target, render(open_results(source)).encode())
     return target

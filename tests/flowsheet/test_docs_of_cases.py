@@ -120,3 +120,17 @@ def test_all_options_are_documented(command: str, capsys: pytest.CaptureFixture[
     for option in set(re.findall(r"--[a-z]+", capsys.readouterr().out)):
         assert option in text
     assert callable(_parse([command, *([] if command in ("units", "verify") else ["x"])]).command)
+
+
+def test_examples_of_campaigns_are_right() -> None:
+    text = (DOCS / "campaigns.md").read_text()
+    example, code = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("toml", "python"))
+    assert example is not None
+    assert code is not None
+    case = (DOCS.parent / "cases" / "seed_train" / "case.toml").read_text()
+    shown = [line.partition("#")[0].rstrip() for line in example[1].splitlines()]
+    assert all(line in case for line in shown)
+    space: dict[str, Any] = {}
+    exec(code[1], space)
+    assert space["trajectories"]["main"]["cells"][-1] == pytest.approx(0.2 * math.exp(1.6), rel=1e-7)
+    assert space["result"][("main", "cells"), ("seed", "growth")][-1] == pytest.approx(0.4 * math.exp(1.6), rel=1e-6)

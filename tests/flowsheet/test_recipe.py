@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 
 from flowsheet import Flowsheet, load_case, open_results, run_case
 from flowsheet.case_load import case_from_resolved
 from flowsheet.problems import CaseErrors
 from flowsheet.report.view import View
-from solvers import simulate
+from solvers import Method, Repeater, SimulationError, sensitivities, simulate
 from solvers.declare import Direction, Phase, Threshold
 from solvers.errors import UsageError
-from units.stream import Material
+from units.liquid import LiquidComponent
+from units.stream import MASS, Material
 
 CASE = Path(__file__).parents[2] / "cases" / "start_up" / "case.toml"
 HOUR = 3600.0
@@ -196,3 +198,119 @@ def test_mistakes_in_phases_are_told_with_their_place(tmp_path: Path, old: str, 
     with pytest.raises(CaseErrors, match=text) as caught:
         load_case(file)
     assert f"{file}:" in str(caught.value)
+
+
+# -- boluses -------------------------------------------------------------------------------------------------------------
+
+
+def reactor(phases: list[Phase], **parameters: Any) -> Any:
+    """A Monod bioreactor of 1 L with a feed of 100 g/L, and what remains of it by formulas if nothing grows."""
+    components = {name: LiquidComponent(name, MASS) for name in ("biomass", "substrate", "product")}
+    fs = Flowsheet(40 * HOUR, components)
+    start = {"initial_mass_concentration": {"biomass": 0.5, "substrate": 5.0}, "feed_mass_concentration": {"substrate": 100.0}}
+    fs.add("tank", "bioreactor_monod", initial_volume=1e-3, maximum_volume=2e-3, **start, **parameters)
+    fs.add("bin", "liquid_sink")
+    fs.connect("tank.outlet", "bin.inlet")
+    fs.add_recipe(phases)
+    return fs.model
+
+
+def test_phases_give_boluses_when_they_begin() -> None:
+    phases = [Phase("first", after=10 * HOUR, boluses={"tank": 1e-4}), Phase("wait", after=5 * HOUR), Phase("feed", boluses={"tank": 2e-4})]
+    model = reactor(phases, maximum_growth=0.0)
+    trajectory = simulate(model, np.array([0.0, 9.0, 14.0, 16.0, 40.0]) * HOUR)
+    np.testing.assert_allclose(trajectory["tank.volume"], np.array([1.1, 1.1, 1.1, 1.3, 1.3]) * 1e-3, rtol=1e-9)
+    np.testing.assert_allclose(trajectory["tank.dosed[substrate]"], np.array([1.0, 1.0, 1.0, 3.0, 3.0]) * 1e-2, rtol=1e-9)
+    np.testing.assert_allclose(trajectory["tank.mass[substrate]"], np.array([1.5, 1.5, 1.5, 3.5, 3.5]) * 1e-2, rtol=1e-9)
+    np.testing.assert_array_equal(trajectory["tank.boluses"], 0)
+    assert [(event.event, round(event.time)) for event in trajectory.events] == [
+        ("begin_first", 0),
+        ("begin_wait", 10 * HOUR),
+        ("begin_feed", 15 * HOUR),
+    ]
+
+
+def test_a_bolus_of_a_phase_is_that_of_the_vessels_own_schedule() -> None:
+    recipe = simulate(reactor([Phase("grow", after=12 * HOUR), Phase("fed", boluses={"tank": 1e-4})]), [12 * HOUR, 40 * HOUR])
+    schedule = {"bolus_volume": 1e-4, "bolus_count": 1, "bolus_start": 12 * HOUR}
+    own = simulate(reactor([Phase("grow")], **schedule), [12 * HOUR, 40 * HOUR])
+    for name in ("tank.volume", "tank.mass[substrate]", "tank.mass[biomass]", "tank.dosed[substrate]", "tank.dosed_volume"):
+        np.testing.assert_allclose(recipe[name], own[name], rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", list(Method), ids=lambda method: method.name.lower())
+def test_derivatives_pass_through_boluses_of_phases(method: Method) -> None:
+    """One at a known time, one where a variable passes a value, so that its time moves with the parameters."""
+    gone = Threshold("tank.mass_concentration[substrate]", 1.0, Direction.FALLING)
+    phases = [Phase("a", after=5 * HOUR, boluses={"tank": 1e-4}), Phase("b", until=gone), Phase("c", boluses={"tank": 2e-4})]
+    model = reactor(phases)
+    parameters = ["tank.maximum_growth", "tank.feed_mass_concentration[substrate]", "recipe.bolus[a,tank]", "recipe.bolus[c,tank]"]
+    outputs, times, tight = ["tank.mass[biomass]", "tank.mass_concentration[substrate]"], [8.5 * HOUR], {"rtol": 1e-11, "atol": 1e-13}
+    found = sensitivities(model, parameters, outputs, times, method=method, **tight)
+    assert [event.event for event in found.trajectory.events] == ["begin_a", "begin_b", "begin_c"]
+    repeat = Repeater(model, times, **tight)
+    for name in parameters:
+        value = pyo.value(model.find_component(name))
+        step = 1e-5 * value
+        ends = [repeat({name: value + sign * step}) for sign in (1, -1)]
+        for output in outputs:
+            difference = (ends[0][output] - ends[1][output]) / (2 * step)
+            assert found[output, name] == pytest.approx(difference, rel=1e-4)
+
+
+def test_boluses_that_cannot_be_given_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"press is no unit that takes a bolus.*none"):
+        press().add_recipe([Phase("a", boluses={"press": 1e-3})])
+    with pytest.raises(UsageError, match=r"tnk is no unit that takes a bolus.*did you mean tank"):
+        reactor([Phase("a", boluses={"tnk": 1e-3})])
+    with pytest.raises(UsageError, match="gives tank a bolus of 0"):
+        Phase("a", boluses={"tank": 0.0})
+    with pytest.raises(SimulationError, match=r"exceeds maximum_volume.*feed less"):
+        simulate(reactor([Phase("a", boluses={"tank": 1.5e-3})]), [40 * HOUR])
+
+
+CASE_WITH_BOLUSES = """
+schema = 1
+name = "boluses"
+horizon = "40 h"
+components = { biomass.amount = "mass", substrate.amount = "mass", product.amount = "mass" }
+units.bin = { type = "liquid_sink" }
+streams = [{ from = "tank.outlet", to = "bin.inlet" }]
+phases = [{ name = "grow", after = "12 h" }, { name = "fed", bolus = { tank = "100 mL" } }]
+[units.tank]
+type = "bioreactor_monod"
+initial_volume = "1 L"
+maximum_volume = "2 L"
+initial_mass_concentration = { biomass = "0.5 g/L", substrate = "5 g/L" }
+feed_mass_concentration = { substrate = "100 g/L" }
+"""
+
+
+def test_a_case_gives_boluses(tmp_path: Path) -> None:
+    file = tmp_path / "case.toml"
+    file.write_text(CASE_WITH_BOLUSES, encoding="utf-8")
+    case = load_case(file)
+    assert case_from_resolved(case.resolved).resolved == case.resolved
+    results = run_case(case)
+    assert results["tank.volume"][-1] == pytest.approx(1.1e-3, rel=1e-9)
+    assert [(event.event, event.unit) for event in results.events] == [("begin_fed", "recipe")]
+    assert all(row.closes for row in results.balance)
+    assert next(row for row in results.balance if row.component == "substrate").entered == pytest.approx(0.01, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("new", "text"),
+    [
+        ('{ tnk = "100 mL" }', r"tnk is no unit that takes a bolus; allowed: tank; hint: did you mean tank"),
+        ('{ bin = "100 mL" }', r"bin is no unit that takes a bolus; allowed: tank"),
+        ('{ tank = "100 g" }', "got g, expected m"),
+        ('{ tank = "0 mL" }', "not a positive volume"),
+        ('"100 mL"', "expected a table of units"),
+    ],
+)
+def test_mistakes_in_boluses_are_told_with_their_place(tmp_path: Path, new: str, text: str) -> None:
+    file = tmp_path / "case.toml"
+    file.write_text(CASE_WITH_BOLUSES.replace('{ tank = "100 mL" }', new), encoding="utf-8")
+    with pytest.raises(CaseErrors, match=text) as caught:
+        load_case(file)
+    assert f"{file}:8:" in str(caught.value)

@@ -74,6 +74,17 @@ def test_decay_by_rate_feed_and_start(derive: Derive) -> None:
     assert result.array.shape == (7, 3, 3)
 
 
+def test_one_output_of_several_states_and_a_parameter(derive: Derive) -> None:
+    model = model_with_time(1.0)
+    model.k = Param(initialize=0.5, mutable=True)
+    add_states(model, x=(2.0, lambda m, t: -m.k * m.x[t]), y=(3.0, lambda m, t: 0 * m.x[t] + 1.0))
+    model.ratio = Expression(model.t, rule=lambda m, t: m.k * m.x[t] / m.y[t])
+    result = derive(model, ["k", "x"], ["ratio"], [1.0], rtol=1e-10, atol=1e-12)
+    x = 2.0 * math.exp(-0.5)
+    assert result["ratio", "k"] == pytest.approx([(x - 0.5 * x) / 4.0], rel=1e-8)
+    assert result["ratio", "x"] == pytest.approx([0.5 * math.exp(-0.5) / 4.0], rel=1e-8)
+
+
 # ---- Robertson ---------------------------------------------------------------------------------------------------------
 
 ROBER_RATES = (0.04, 1e4, 3e7)
