@@ -147,13 +147,6 @@ def test_a_case_with_signals_is_read_again_from_its_record() -> None:
     driven = [signal.resolved["to"] for signal in again.signals]
     assert driven[:3] == ["hopper.draw", "level_control.measured", "press.turret_speed"]
     assert driven[3:] == ["scale.measured", "weight_control.measured", "press.fill_depth"]
-        "hopper.draw",
-        "level_control.measured",
-        "press.turret_speed",
-        "scale.measured",
-        "weight_control.measured",
-        "press.fill_depth",
-    ]
 
 
 @pytest.mark.parametrize(
