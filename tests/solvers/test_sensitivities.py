@@ -74,6 +74,15 @@ def test_decay_by_rate_feed_and_start(derive: Derive) -> None:
     assert result.array.shape == (7, 3, 3)
 
 
+def test_one_output_of_several_states(derive: Derive) -> None:
+    model = model_with_time(2.0)
+    model.k = Param(initialize=0.5, mutable=True)
+    add_states(model, a=(1.0, lambda m, t: -m.k * m.a[t]), b=(3.0, lambda m, t: -2 * m.k * m.b[t]))
+    model.share = Expression(model.t, rule=lambda m, t: m.a[t] / m.b[t])
+    result = derive(model, ["k"], ["share"], [0.0, 2.0], rtol=1e-10, atol=1e-12)
+    assert result["share", "k"] == pytest.approx([0.0, 2 * np.exp(1.0) / 3], rel=1e-8)
+
+
 # ---- Robertson ---------------------------------------------------------------------------------------------------------
 
 ROBER_RATES = (0.04, 1e4, 3e7)
