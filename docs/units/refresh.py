@@ -61,7 +61,7 @@ def table(parameters: tuple[Parameter, ...]) -> str:
     for parameter in parameters:
         unit = str(parameter.unit).replace("turn", "rev").replace("dimensionless", "-").replace("**", "^")
         kind = [word for flag, word in ((parameter.input, "input"), (parameter.per_component, "by component")) if flag]
-        meaning = parameter.doc + (f" ({', '.join(kind)})" if kind else "")
+        meaning = parameter.meaning + (f" ({', '.join(kind)})" if kind else "")
         given = f'"{parameter.default}"' if parameter.names_unit else parameter.default
         default = "has to be given" if given is None else given if isinstance(given, str) else f"{given:.6g}"
         allowed = parameter.allowed().split("]")[0].split(")")[0] + (")" if parameter.open_upper or math.isinf(parameter.upper) else "]")

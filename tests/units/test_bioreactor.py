@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liquids import HOUR, LITER, vessel, worst_residual
+from liquids import AIR, GASES, HEATED, HOUR, LITER, vessel, worst_residual
 from pyomo.contrib.incidence_analysis import IncidenceGraphInterface
 from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
@@ -18,6 +18,7 @@ from flowsheet import Flowsheet
 from solvers import lower, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import CaseError, NumericsError, UsageError
+from units import aeration, heat
 from units.bioreactor import Bioreactor, BioreactorData
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
@@ -38,6 +39,11 @@ CASES = [
     pytest.param(MonodReactor, {"maintenance": 1e-6}, id="monod"),
     pytest.param(MonodReactor, {"extra": SALT | {"host": CELLS}, "feeds": ({"flow": 1e-8},) * 2, "perfusion": 1}, id="perfusion"),
     pytest.param(PenicillinReactor, {}, id="penicillin"),
+    pytest.param(Bioreactor, AIR | {"extra": {"oxygen": MOLES}}, id="aerated mixer"),
+    pytest.param(MonodReactor, AIR | {"extra": GASES | SALT}, id="aerated monod"),
+    pytest.param(MonodReactor, HEATED | {"feeds": ({"flow": 1e-8},), "perfusion": 1, "growth_heat": 1e7}, id="heated monod"),
+    pytest.param(ChoFedBatchReactor, AIR | HEATED | {"extra": GASES, "feeds": ({"flow": 1e-8},)}, id="aerated and heated cho"),
+    pytest.param(PenicillinReactor, HEATED, id="heated penicillin"),
     pytest.param(ChoBatchReactor, {}, id="cho batch"),
     pytest.param(ChoFedBatchReactor, {"feeds": ({"flow": 1e-8},)}, id="cho fed-batch"),
 ]
@@ -68,7 +74,10 @@ def test_everything_is_documented_and_has_a_unit(unit, given):
     for data in block.component_data_objects((pyo.Var, pyo.Param)):
         assert u.get_units(data) is not None, data.name
     assert len(inspect.getdoc(unit._ComponentDataClass)) > 300
-    assert all(block.component(name) is not None for name in unit._ComponentDataClass.shown)
+    optional = set(aeration.SHOWN + heat.SHOWN)
+    assert all(block.component(name) is not None for name in unit._ComponentDataClass.shown if name not in optional)
+    for option, names in (("aerated", aeration.SHOWN), ("heat_balance", heat.SHOWN)):
+        assert not given.get(option) or all(block.component(name) is not None for name in names)
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES)
