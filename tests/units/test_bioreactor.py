@@ -24,6 +24,7 @@ from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
 from units.kinetics.kinetics import Kinetics
 from units.kinetics.monod import MonodReactor
+from units.kinetics.overflow import OverflowReactor
 from units.kinetics.penicillin import PenicillinReactor
 from units.liquid import LiquidComponent
 from units.parameter import Parameter
@@ -44,6 +45,8 @@ CASES = [
     pytest.param(MonodReactor, HEATED | {"feeds": ({"flow": 1e-8},), "perfusion": 1, "growth_heat": 1e7}, id="heated monod"),
     pytest.param(ChoFedBatchReactor, AIR | HEATED | {"extra": GASES, "feeds": ({"flow": 1e-8},)}, id="aerated and heated cho"),
     pytest.param(PenicillinReactor, HEATED, id="heated penicillin"),
+    pytest.param(OverflowReactor, {}, id="overflow"),
+    pytest.param(OverflowReactor, AIR | HEATED | {"extra": SALT}, id="aerated and heated overflow"),
     pytest.param(ChoBatchReactor, {}, id="cho batch"),
     pytest.param(ChoFedBatchReactor, {"feeds": ({"flow": 1e-8},)}, id="cho fed-batch"),
 ]
@@ -251,7 +254,7 @@ def test_derivatives_pass_through_a_bolus():
 # --- limits ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit", [MonodReactor, PenicillinReactor, ChoBatchReactor, ChoFedBatchReactor])
+@pytest.mark.parametrize("unit", [MonodReactor, OverflowReactor, PenicillinReactor, ChoBatchReactor, ChoFedBatchReactor])
 def test_a_vessel_of_water_stays_one(unit):
     trajectory = simulate(
         vessel(unit, 100 * HOUR, oxygen_saturation=0.0, **VOLUME) if unit is PenicillinReactor else build(unit, {}, 100 * HOUR),

@@ -73,7 +73,7 @@ class Kinetics:
 
             r_oxygen = -(growth_oxygen mu + oxygen_uptake O/(oxygen_half + O)) X,   r_carbon_dioxide = -respiratory_quotient r_oxygen
         """
-        if b.component("oxygen_half") is None:
+        if b.component("growth_oxygen") is None:
             return {}
         oxygen = (b.growth_oxygen * b.specific_growth[t] + b.oxygen_uptake * breath(b, t)) * c[self.organism]
         return {gas: sign * oxygen for gas, sign in (("oxygen", -1), ("carbon_dioxide", b.respiratory_quotient)) if gas in b.gases}
@@ -105,7 +105,7 @@ def organism_parameters(kinetics: Kinetics) -> tuple[Parameter, ...]:
 
 def breath(b: Any, t: float) -> Any:
     """Return the factor by which growth fades with oxygen, O/(oxygen_half + O) in an aerated vessel; one in any other."""
-    if b.component("oxygen_half") is None:
+    if b.component("growth_oxygen") is None:
         return 1
     return b.molarity[t, "oxygen"] / (b.oxygen_half + b.molarity[t, "oxygen"])
 
