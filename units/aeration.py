@@ -36,8 +36,10 @@ def _positive(name: str, unit: Any, doc: str, default: float | None = None, sour
 AERATION: tuple[Parameter, ...] = (
     _given("stirrer_speed", u.revolution / u.s, "speed of the stirrer", input=True),
     _given("gas_flow", VOLUME_FLOW, "gas into the vessel, at its temperature and pressure", input=True),
-    _given("oxygen_share", u.dimensionless, "oxygen in that gas", AIR, "air, recalled", input=True, upper=1.0),
-    _given("carbon_dioxide_share", u.dimensionless, "carbon dioxide in that gas", 4e-4, "air, recalled", input=True, upper=1.0),
+    _given("oxygen_share", u.dimensionless, "oxygen in the gas that comes in", AIR, "air, recalled", input=True, upper=1.0),
+    _given(
+        "carbon_dioxide_share", u.dimensionless, "carbon dioxide in the gas that comes in", 4e-4, "air, recalled", input=True, upper=1.0
+    ),
     _positive("pressure", u.Pa, "pressure in the vessel", 101325.0, input=True),
     _positive("vessel_diameter", u.m, "inner diameter of the vessel"),
     _positive("impeller_diameter", u.m, "diameter of the stirrer"),
@@ -118,7 +120,7 @@ def _add_stirring(block: Any, time: Any) -> None:
     @block.Expression(time, doc="power of the stirrer")
     def stirrer_power(b: Any, t: float) -> Any:
         turns = b.stirrer_speed[t] / u.revolution
-        return b.power_number * b.liquid_density * turns**3 * b.impeller_diameter**5
+        return u.convert(b.power_number * b.liquid_density * turns**3 * b.impeller_diameter**5, u.W)
 
     @block.Expression(time, doc="power of the stirrer per volume of liquid")
     def specific_power(b: Any, t: float) -> Any:
@@ -134,7 +136,7 @@ def _add_stirring(block: Any, time: Any) -> None:
 
     @block.Expression(time, doc="oxygen transfer coefficient")
     def kla(b: Any, t: float) -> Any:
-        stirred = faded_power(b.specific_power[t] / (u.kg / u.m / u.s**3), b.kla_power, TRACE_POWER)
+        stirred = faded_power(b.specific_power[t] / (u.W / u.m**3), b.kla_power, TRACE_POWER)
         return b.kla_factor * stirred * faded_power(b.gas_velocity[t] / (u.m / u.s), b.kla_gas, TRACE_VELOCITY)
 
 
@@ -169,7 +171,8 @@ def _add_gas(block: Any, time: Any, gases: tuple[str, ...]) -> None:
 
     @block.Expression(time, doc="gas that leaves")
     def gas_outflow(b: Any, t: float) -> Any:
-        return b.pressure[t] * b.gas_flow[t] / (GAS_CONSTANT * b.temperature[t]) - b.volume[t] * taken(b, t)
+        entering = b.pressure[t] * b.gas_flow[t] / (GAS_CONSTANT * b.temperature[t])
+        return u.convert(entering - b.volume[t] * taken(b, t), u.mol / u.s)
 
     @block.Constraint(time, gases, doc="balance of the gas in the vessel")
     def gas_balance(b: Any, t: float, gas: str) -> Any:

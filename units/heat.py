@@ -79,7 +79,7 @@ def add_heat_balance(block: Any, time: Any, inlets: tuple[str, ...], outlets: tu
     def metabolic_heat(b: Any, t: float) -> Any:
         oxygen = -b.made(t).get("oxygen", 0 * u.mol / u.m**3 / u.s)
         breathed = b.oxygen_heat * oxygen if "oxygen" in b.gases else 0 * u.W / u.m**3
-        return b.volume[t] * (breathed + b.kinetics.heat(b, t, b.concentrations(t)))
+        return u.convert(b.volume[t] * (breathed + b.kinetics.heat(b, t, b.concentrations(t))), u.W)
 
     @block.Expression(time, doc="heat from the jacket")
     def jacket_heat(b: Any, t: float) -> Any:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liquids import AIR, GASES, HOUR, LITER, cho_parameters, vessel, worst_residual
+from liquids import AIR, GASES, HEATED, HOUR, LITER, cho_parameters, vessel, worst_residual
 
 from flowsheet import Flowsheet
+from flowsheet.variables import time_variables, variable_unit
 from solvers import lower, sensitivities, simulate
 from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError
@@ -19,6 +20,7 @@ from units.kinetics.monod import MonodReactor
 from units.kinetics.penicillin import PenicillinReactor
 from units.laws import faded_power
 from units.liquid import LiquidComponent
+from units.signal import KINDS
 from units.stream import MASS, MOLES
 
 VOLUME = {"initial_volume": LITER, "maximum_volume": 2 * LITER}
@@ -245,3 +247,21 @@ def test_what_belongs_to_air_is_refused_without_it():
         vessel(MonodReactor, HOUR, extra=GASES, **VOLUME, **{key: value for key, value in AIR.items() if key != "vessel_diameter"})
     with pytest.raises(CaseError, match=r"oxygen_share: above its bound"):
         aerated(MonodReactor, HOUR, oxygen_share=1.5)
+
+
+def test_what_can_be_read_is_in_units_of_signals():
+    """So that a sensor or a controller can take it."""
+    block = vessel(MonodReactor, HOUR, extra=GASES, **VOLUME, **AIR, **HEATED).reactor
+    read = {name: variable_unit(data) for name, data in time_variables(block, block.model().time).items()}
+    kinds = {
+        "": ("dissolved_oxygen", "gas_share[oxygen]"),
+        "1/s": ("kla",),
+        "mol/m^3/s": ("oxygen_uptake_rate", "oxygen_transfer_rate"),
+        "W": ("stirrer_power", "metabolic_heat", "jacket_heat"),
+        "mol/s": ("gas_outflow",),
+        "K": ("temperature",),
+        "m/s": ("tip_speed", "gas_velocity"),
+    }
+    for kind, names in kinds.items():
+        assert kind in KINDS
+        assert {read[f"reactor.{name}"] for name in names} == {kind}
