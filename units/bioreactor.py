@@ -71,7 +71,7 @@ class BioreactorData(UnitBlock):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         own = {parameter.name: parameter for parameter in (*cls.kinetics.parameters, *organism_parameters(cls.kinetics))}
-        common = [replace(own.pop(parameter.name, parameter), when=parameter.when) for parameter in OPTIONS]
+        common = [replace(own.pop(p.name), when=p.when) if p.name in own else p for p in OPTIONS]
         cls.parameters = (*common, *own.values())
         concentrations = dict.fromkeys(measure.concentration for measure in cls.kinetics.components.values())
         cls.shown = (*dict.fromkeys((*concentrations, "volume", *cls.kinetics.shown, *aeration.SHOWN, *heat.SHOWN)),)
