@@ -198,6 +198,16 @@ def test_an_unaerated_vessel_has_nothing_of_it():
     ]
 
 
+@pytest.mark.parametrize("half", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_no_step_leaps_over_the_end_of_the_oxygen(half):
+    """Nearly constant uptake without air ends where the oxygen does, however suddenly."""
+    given = {"maximum_growth": 0.0, "oxygen_uptake": 2e-3, "oxygen_half": half, "gas_flow": 0.0, "extra": {"oxygen": MOLES}}
+    model = aerated(MonodReactor, HOUR, initial_mass_concentration={"biomass": 0.3}, initial_molarity={"oxygen": 0.25}, **given)
+    oxygen = simulate(model, np.linspace(0.0, HOUR, 61))["reactor.molarity[oxygen]"]
+    assert oxygen.min() > -1e-9
+    assert oxygen[-1] < 1e-6
+
+
 @settings(max_examples=10, deadline=None)
 @given(
     biomass=st.integers(0, 30),

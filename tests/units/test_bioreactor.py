@@ -281,6 +281,15 @@ def test_starved_cells_drive_nothing_below_zero():
     assert worst_residual(trajectory) < 1e-10
 
 
+@pytest.mark.parametrize("half", [1e-3, 1e-6, 1e-9])
+def test_no_step_leaps_over_the_end_of_the_substrate(half):
+    given = CULTURE | {"half_saturation": half}
+    model = vessel(MonodReactor, 20 * HOUR, initial_mass_concentration={"biomass": 5.0, "substrate": 5.0}, **VOLUME, **given)
+    trajectory = simulate(model, [0.0, 10 * HOUR, 20 * HOUR])
+    assert trajectory["reactor.mass_concentration[substrate]"][1:] == pytest.approx(0.0, abs=1e-8)
+    assert trajectory["reactor.mass_concentration[biomass]"][1:] == pytest.approx(7.5, rel=1e-8)
+
+
 def test_a_vessel_runs_dry_to_its_heel_and_not_below():
     flow = LITER / HOUR
     model = vessel(Bioreactor, 3 * HOUR, extra=SALT, initial_molarity={"salt": 3.0}, outflow=flow, heel=0.02 * LITER, **VOLUME)

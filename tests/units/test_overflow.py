@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from liquids import AIR, HOUR, LITER, vessel, worst_residual
 
+from flowsheet.collect import balance_rows
 from solvers import simulate
 from solvers.errors import CaseError
 from units.kinetics.monod import MonodReactor
@@ -118,6 +119,7 @@ def reacted(trajectory, name):
     gas=st.sampled_from([0.0, 0.1, 1.0]),
     flow=st.integers(0, 40).map(lambda percent: percent / 100),
 )
+@example(biomass=0.3, substrate=0, overflow=1, oxygen=0.25, gas=0.0, flow=0.0)  # a step may try to leap over the end of the oxygen
 def test_carbon_and_electrons_are_conserved_and_nothing_runs_below_zero(biomass, substrate, overflow, oxygen, gas, flow):
     model = vessel(
         OverflowReactor,
@@ -137,7 +139,7 @@ def test_carbon_and_electrons_are_conserved_and_nothing_runs_below_zero(biomass,
     assert electrons == pytest.approx(0.0, abs=4e-8 * scale + 1e-11)
     for name in ("mass_concentration[biomass]", "mass_concentration[substrate]", "mass_concentration[overflow]", "molarity[oxygen]"):
         assert trajectory[f"reactor.{name}"].min() > -1e-7, name
-    assert worst_residual(trajectory) < 1e-9
+    assert max(abs(row.residual) for row in balance_rows(trajectory)) < 1e-12  # kg or mol, of some 1e-2
 
 
 def test_without_oxygen_all_ferments():

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyomo.environ import units as u
 
-from units.kinetics.kinetics import breath
+from units.kinetics.kinetics import breath, saturation
 from units.stream import CELL
 
 PER_H = 1 / 3600.0
@@ -30,6 +30,6 @@ def inhibited_growth(b: Any, t: float, c: Mapping[str, Any], second: str, second
     c : concentrations by component (mol/m3).
     second, second_half : the second substrate, and its concentration at half of the rate (mol/m3).
     """
-    fed = c["glucose"] / (b.glucose_half + c["glucose"]) * c[second] / (second_half + c[second])
+    fed = saturation(c["glucose"], b.glucose_half) * saturation(c[second], second_half)
     inhibited = b.lactate_inhibition / (b.lactate_inhibition + c["lactate"])
     return breath(b, t) * b.maximum_growth * fed * inhibited * b.ammonia_inhibition / (b.ammonia_inhibition + c["ammonia"])

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pyomo.environ import tanh
 from pyomo.environ import units as u
 
+from units.laws import KINK_WIDTH, smooth_absolute
 from units.parameter import Parameter
 from units.stream import CELLS, Measure
 
@@ -107,7 +108,17 @@ def breath(b: Any, t: float) -> Any:
     """Return the factor by which growth fades with oxygen, O/(oxygen_half + O) in an aerated vessel; one in any other."""
     if b.component("growth_oxygen") is None:
         return 1
-    return b.molarity[t, "oxygen"] / (b.oxygen_half + b.molarity[t, "oxygen"])
+    return saturation(b.molarity[t, "oxygen"], b.oxygen_half)
+
+
+def saturation(concentration: Any, half: Any) -> Any:
+    """Return c/(half + c), Monod's factor of a concentration c, in a form that holds below zero as well: c/(half + |c|).
+
+    Where consumption is fast and ``half`` small, a step of the integrator may try concentrations beyond -half. There c/(half + c) is
+    above one again, as if there were plenty, and nothing would tell; this form has the sign of c, so that the step is rejected. Above
+    zero both are the same but for the kink's rounding over 1e-8 of ``half``.
+    """
+    return concentration / (half + smooth_absolute(concentration, KINK_WIDTH * half))
 
 
 def available(concentration: Any, floor: Any) -> Any:

@@ -9,7 +9,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.bioreactor import BioreactorData
-from units.kinetics.kinetics import Kinetics, Rates, available, breath
+from units.kinetics.kinetics import Kinetics, Rates, available, breath, saturation
 from units.parameter import Parameter
 from units.stream import MASS, Measure
 
@@ -61,8 +61,7 @@ class Monod(Kinetics):
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            substrate = b.concentrations(t)["substrate"]
-            return b.maximum_growth * substrate / (b.half_saturation + substrate) * breath(b, t)
+            return b.maximum_growth * saturation(b.concentrations(t)["substrate"], b.half_saturation) * breath(b, t)
 
     def rates(self, b: Any, t: float, c: Mapping[str, Any]) -> Rates:
         """Return the rates of biomass, substrate and product."""

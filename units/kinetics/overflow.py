@@ -10,7 +10,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.bioreactor import BioreactorData
-from units.kinetics.kinetics import Kinetics, Rates
+from units.kinetics.kinetics import Kinetics, Rates, saturation
 from units.laws import KINK_WIDTH, smooth_minimum
 from units.parameter import Parameter
 from units.stream import MASS, MOLES, Measure
@@ -98,13 +98,11 @@ class Overflow(Kinetics):
 
         @block.Expression(time, doc="uptake of substrate per biomass")
         def uptake(b: Any, t: float) -> Any:
-            substrate = b.concentrations(t)["substrate"]
-            return b.maximum_uptake * substrate / (b.substrate_half + substrate)
+            return b.maximum_uptake * saturation(b.concentrations(t)["substrate"], b.substrate_half)
 
         @block.Expression(time, doc="oxygen that biomass could take up")
         def capacity(b: Any, t: float) -> Any:
-            oxygen = b.concentrations(t)["oxygen"]
-            return b.maximum_respiration * oxygen / (b.oxygen_half + oxygen)
+            return b.maximum_respiration * saturation(b.concentrations(t)["oxygen"], b.oxygen_half)
 
         @block.Expression(time, doc="substrate that is oxidized per biomass")
         def oxidized(b: Any, t: float) -> Any:
@@ -113,7 +111,7 @@ class Overflow(Kinetics):
         @block.Expression(time, doc="overflow product that is taken up per biomass")
         def reused(b: Any, t: float) -> Any:
             c = b.concentrations(t)
-            wanted = b.maximum_reuse * c["overflow"] / (b.overflow_half + c["overflow"]) * b.inhibition / (b.inhibition + c["substrate"])
+            wanted = b.maximum_reuse * saturation(c["overflow"], b.overflow_half) * b.inhibition / (b.inhibition + c["substrate"])
             left = (b.capacity[t] - b.oxygen_per_substrate * b.oxidized[t]) / b.oxygen_per_overflow
             return smooth_minimum(wanted, left, KINK_WIDTH * b.maximum_uptake)
 
