@@ -278,15 +278,19 @@ def _read_unit(check: Checker, name: str, table: dict[str, Any], materials: Mapp
         return None
     found = unit_type(kind)
     contract = found.contract
+    conditions = {p.when[0] for p in contract.parameters if p.when}
     kinds = {
         p.name: read_parameter(check, p, table[p.name], (*path, p.name), ())
         for p in contract.parameters
-        if p.names_unit and p.name in table
+        if p.name in table and (p.names_unit or p.name in conditions)
     }
     if None in kinds.values():
         return None
     parameters = {parameter.name: parameter for parameter in contract.declared(kinds)}
-    unknown_keys(check, {key: value for key, value in table.items() if key != "type"}, path, list(parameters))
+    absent = {p.name: p for p in contract.parameters if p.name not in parameters}
+    for key in [key for key in table if key in absent]:
+        check.problem((*path, key), f"needs {absent[key].condition}", at_key=True)
+    unknown_keys(check, {key: value for key, value in table.items() if key != "type" and key not in absent}, path, list(parameters))
     values: dict[str, Any] = {}
     known = contract.known(materials)
     for parameter in parameters.values():
@@ -437,7 +441,7 @@ def _read_profiles(
             check.problem((*path, "variable"), f"{variable} is driven by {driven[variable]}", "an input that nothing else drives")
             continue
         unit = variable.partition(".")[0]
-        inputs = units.specs[unit].type.contract.inputs if unit in units.specs else ()
+        inputs = units.blocks[unit].inputs if unit in units.blocks else ()
         allowed = {name: data for name, data in units.variables.get(unit, {}).items() if name.partition(".")[2].partition("[")[0] in inputs}
         data = _find_variable(check, (*path, "variable"), variable, units, allowed)
         if data is None:

@@ -131,4 +131,5 @@ def _specification(trajectory: Trajectory, entry: Mapping[str, Any]) -> Specific
 
 def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:
     unit = model.find_component(name)
-    return UnitRow(name, entry["type"], tuple(unit.shown), tuple(unit.bands))
+    shown = tuple(each for each in unit.shown if unit.component(each) is not None)
+    return UnitRow(name, entry["type"], shown, tuple(unit.bands))

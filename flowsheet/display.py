@@ -12,7 +12,7 @@ import numpy as np
 
 from flowsheet.quantities import QuantityError, conversion, tidy, unit_text
 
-DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm", "L", "L/h", "mol", "mol/h", "mmol/L", "cell", "cell/h", "cell/L")
+DEFAULTS = ("kg/h", "MPa", "mm", "kg", "min", "rpm", "L", "L/h", "mol", "mol/h", "mmol/L", "mmol/L/h", "cell", "cell/h", "cell/L")
 """Display units where the case names none of that dimension."""
 
 Shown = TypeVar("Shown", float, np.ndarray)

@@ -197,6 +197,7 @@ DISPLAY = {
     "cells": "cell",
     "cell_density": "cell/m^3",
     "concentration": "mol/m^3",
+    "transfer_rate": "mol/m^3/s",
     "fraction": "",
 }
 """Kinds of quantity that a case may choose a display unit for, with their SI units."""

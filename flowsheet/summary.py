@@ -158,7 +158,7 @@ def units_text(types: Iterable[UnitType]) -> Iterator[str]:
         if found.contract.required_signals:
             parts["signals needed for"] = found.contract.required_signals
         yield "  " + "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in parts.items())
-        rows = [(f"  {p.name}", _default(p), _range(p), p.doc, p.source) for p in found.contract.parameters]
+        rows = [(f"  {p.name}", _default(p), _range(p), p.meaning, p.source) for p in found.contract.parameters]
         yield from _columns(rows)
         yield ""
 
@@ -195,7 +195,7 @@ def _described(p: Parameter) -> dict[str, Any]:
         "default": p.default,
         "allowed": p.allowed(),
         "per_component": p.per_component,
-        "doc": p.doc,
+        "doc": p.meaning,
         "source": p.source,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pyomo.environ as pyo
@@ -10,13 +11,17 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
-from solvers.declare import Direction, Event, nominal
-from units.kinetics.kinetics import Kinetics
-from units.liquid import VOLUME_FLOW, LiquidComponent, add_liquid_port, by_measure
+from solvers.declare import nominal
+from units import aeration, heat
+from units.kinetics.kinetics import GASES, Kinetics, Rates, organism_parameters
+from units.liquid import LiquidComponent, add_liquid_port, by_measure
 from units.parameter import Parameter
-from units.stream import MEASURES, Measure
+from units.stream import MEASURES, MOLES, Measure
 from units.unit import UnitBlock
-from units.vessel import INLETS, PERFUSION, VESSEL
+from units.vessel import AERATED, HEAT_BALANCE, INLETS, PERFUSION, VESSEL, add_boluses, add_volume, bolus_changes
+
+OPTIONS = (*VESSEL, *aeration.AERATION, *heat.HEAT)
+"""Parameters of every bioreactor, whatever its kinetics."""
 
 
 @declare_custom_block("Bioreactor", rule="build")
@@ -47,8 +52,11 @@ class BioreactorData(UnitBlock):
     Batch: no flow. Fed-batch: feed, boluses or streams. Chemostat: outflow as large as the feed. Perfusion: the permeate leaves
     cells behind, the outflow is the bleed.
 
-    Assumptions: well mixed; volumes add up, reactions and boluses change none besides; the temperature and the pH are held at what
-    is given; what evaporates is pure. Amounts and volume are states, so positivity follows from rates that fade with what they
+    With ``aerated = 1`` gas passes through the liquid (:func:`units.aeration.add_aeration`), with ``heat_balance = 1`` the temperature
+    is a state (:func:`units.heat.add_heat_balance`); without, nothing of that is there, and the temperature is an input.
+
+    Assumptions: well mixed; volumes add up, reactions and boluses change none besides; the pH, and the temperature as an input, are
+    held at what is given; what evaporates is pure. Amounts and volume are states, so positivity follows from rates that fade with what they
     consume, and nothing is clipped. Valid from the heel to ``maximum_volume``: a run that exceeds it fails, and says so.
 
     Raises
@@ -57,14 +65,16 @@ class BioreactorData(UnitBlock):
     """
 
     handles: ClassVar[type] = LiquidComponent
-    parameters: ClassVar[tuple[Parameter, ...]] = VESSEL
+    parameters: ClassVar[tuple[Parameter, ...]] = OPTIONS
     kinetics: ClassVar[Kinetics] = Kinetics()
     shown: ClassVar[tuple[str, ...]] = ("volume",)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        own = {parameter.name: parameter for parameter in cls.kinetics.parameters}
-        cls.parameters = (*(own.pop(parameter.name, parameter) for parameter in VESSEL), *own.values())
-        cls.shown = (*dict.fromkeys(measure.concentration for measure in cls.kinetics.components.values()), "volume", *cls.kinetics.shown)
+        own = {parameter.name: parameter for parameter in (*cls.kinetics.parameters, *organism_parameters(cls.kinetics))}
+        common = [replace(own.pop(p.name), when=p.when) if p.name in own else p for p in OPTIONS]
+        cls.parameters = (*common, *own.values())
+        concentrations = dict.fromkeys(measure.concentration for measure in cls.kinetics.components.values())
+        cls.shown = (*dict.fromkeys((*concentrations, "volume", *cls.kinetics.shown, *aeration.SHOWN, *heat.SHOWN)),)
         super().__init_subclass__(**kwargs)
 
     @classmethod
@@ -79,22 +89,30 @@ class BioreactorData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, LiquidComponent], **given: Any) -> None:
         """Add parameters, ports, states, equations and events."""
-        self.add_parameters(time, materials, given)
-        self._check(materials)
+        options = self.add_parameters(time, materials, given)
         self._members = {measure.amount: names for measure, names in by_measure(materials).items()}
+        self.gases = tuple(gas for gas in GASES if gas in self._members.get(MOLES.amount, ()))
+        self._check(materials, options)
         for name in self.inlets(given):
             add_liquid_port(self, name, time, materials, doc=f"liquid into the vessel ({name})")
         for name in self.outlets(given):
             add_liquid_port(self, name, time, materials, doc="liquid out of the vessel" if name == "outlet" else "permeate")
-        self._add_volume(time, self.inlets(given), self.outlets(given))
+        add_volume(self, time, self.inlets(given), self.outlets(given))
+        if options[HEAT_BALANCE.name]:
+            heat.add_temperature(self, time)
+        heat.add_outlet_heat(self, time, self.outlets(given))
         for measure, names in self.groups:
             self._add_states(time, measure, names)
         self.kinetics.prepare(self, time)
+        if options[AERATED.name]:
+            aeration.add_aeration(self, time, self.gases)
+        if options[HEAT_BALANCE.name]:
+            heat.add_heat_balance(self, time, self.inlets(given), self.outlets(given))
         self._check_rates(time.first(), materials)
         for measure, names in self.groups:
             self._add_rates(time, measure, names)
             self._add_balance(time, measure, names, self.inlets(given), self.outlets(given))
-        self._add_events()
+        add_boluses(self)
 
     @property
     def groups(self) -> list[tuple[Measure, list[str]]]:
@@ -105,7 +123,20 @@ class BioreactorData(UnitBlock):
         """Return the concentration of every component at a time."""
         return {name: self.component(measure.concentration)[t, name] for measure, names in self.groups for name in names}
 
-    def _check(self, materials: Mapping[str, LiquidComponent]) -> None:
+    def made(self, t: float) -> Rates:
+        """Return what reactions and respiration make per volume of liquid and time, by component."""
+        concentrations = self.concentrations(t)
+        return {**self.kinetics.rates(self, t, concentrations), **self.kinetics.respiration(self, t, concentrations)}
+
+    def taken(self, t: float) -> Rates:
+        """Return what comes from the gas per volume of liquid and time, by component."""
+        from_gas = aeration.transfer(self, t) if self.component("transfer_rate") is not None else {}
+        return {**self.kinetics.transfer(self, t, self.concentrations(t)), **from_gas}
+
+    def _check(self, materials: Mapping[str, LiquidComponent], options: Mapping[str, Any]) -> None:
+        if options[AERATED.name] and "oxygen" not in self.gases:
+            hint = 'declare [components.oxygen] with amount = "moles"; carbon_dioxide likewise, if it is to be followed'
+            raise self.refusal(AERATED.name, "needs the component 'oxygen', counted in moles", hint)
         if pyo.value(self.initial_volume) > pyo.value(self.maximum_volume):
             raise self.refusal("initial_volume", "exceeds maximum_volume")
         if pyo.value(self.initial_volume) <= pyo.value(self.heel):
@@ -119,44 +150,9 @@ class BioreactorData(UnitBlock):
 
     def _check_rates(self, t0: float, materials: Mapping[str, LiquidComponent]) -> None:
         """Refuse rates of components that are not there, which would be lost without a word."""
-        named = {**self.kinetics.rates(self, t0, self.concentrations(t0)), **self.kinetics.transfer(self, t0, self.concentrations(t0))}
-        unknown = [name for name in named if name not in materials]
+        unknown = [name for name in {**self.made(t0), **self.taken(t0)} if name not in materials]
         if unknown:
             raise self.refusal("kinetics", f"has rates of components that the flowsheet does not have: {', '.join(unknown)}")
-
-    def _add_volume(self, time: Any, inlets: tuple[str, ...], outlets: tuple[str, ...]) -> None:
-        t0 = time.first()
-        size = pyo.value(self.initial_volume)
-        self.volume = pyo.Var(time, initialize=size, bounds=(0, None), units=u.m**3, doc="liquid in the vessel")
-        self.volume_rate = DerivativeVar(self.volume, wrt=time, units=VOLUME_FLOW, doc="rate of the volume")
-        self.feeding = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 while the vessel's own feed runs")
-        self.boluses = pyo.Var(time, bounds=(0, None), units=u.dimensionless, doc="boluses of the schedule since the start")
-        self.dosed_volume = pyo.Var(time, bounds=(0, None), units=u.m**3, doc="volume of the boluses since the start")
-        self.feeding.fix(1)
-        self.boluses.fix(0)
-        self.dosed_volume.fix(0)
-        nominal(self.volume, size)
-
-        @self.Expression(time, doc="volume flow of the vessel's own feed")
-        def volume_supply(b: Any, t: float) -> Any:
-            return b.feeding[t] * b.feed_flow[t]
-
-        def demand(b: Any, t: float, port: str) -> Any:
-            return b.outflow[t] if port == "outlet" else b.permeate_flow[t]
-
-        @self.Constraint(time, list(outlets), doc="an outlet gives what is asked for while there is liquid")
-        def draw(b: Any, t: float, port: str) -> Any:
-            return b.component(f"{port}_volume_flow")[t] == demand(b, t, port) * pyo.tanh((b.volume[t] - b.heel) / b.heel)
-
-        @self.Constraint(time, doc="volume balance")
-        def volume_balance(b: Any, t: float) -> Any:
-            entering = sum((b.component(f"{name}_volume_flow")[t] for name in inlets), b.volume_supply[t])
-            leaving = sum(b.component(f"{name}_volume_flow")[t] for name in outlets)
-            return b.volume_rate[t] == entering - leaving - b.evaporation[t] * b.volume[t]
-
-        @self.Constraint(doc="volume at the start")
-        def volume_start(b: Any) -> Any:
-            return b.volume[t0] == b.initial_volume
 
     def _add_states(self, time: Any, measure: Measure, names: list[str]) -> None:
         t0, unit = time.first(), measure.unit
@@ -187,11 +183,11 @@ class BioreactorData(UnitBlock):
         none = 0 * measure.unit / u.m**3 / u.s
 
         def reaction(b: Any, t: float, c: str) -> Any:
-            return b.volume[t] * b.kinetics.rates(b, t, b.concentrations(t)).get(c, none)
+            return b.volume[t] * b.made(t).get(c, none)
 
         def supply(b: Any, t: float, c: str) -> Any:
             fed = b.volume_supply[t] * b.component(f"feed_{measure.concentration}")[c]
-            return fed + b.volume[t] * b.kinetics.transfer(b, t, b.concentrations(t)).get(c, none)
+            return fed + b.volume[t] * b.taken(t).get(c, none)
 
         made = pyo.Expression(time, names, rule=reaction, doc=f"{measure.amount} made by reactions per time")
         taken = pyo.Expression(time, names, rule=supply, doc=f"{measure.flow.replace('_', ' ')} by feed and gas")
@@ -219,24 +215,4 @@ class BioreactorData(UnitBlock):
 
     def bolus_changes(self, t: Any, volume: Any) -> list[tuple[Any, Any]]:
         """Return what a bolus of the vessel's own feed changes."""
-        pairs = [(total[t], total[t] + volume) for total in (self.volume, self.dosed_volume)]
-        for measure, names in self.groups:
-            feed = self.component(f"feed_{measure.concentration}")
-            for total in (self.component(measure.amount), self.component(f"dosed{measure.suffix}")):
-                pairs += [(total[t, c], total[t, c] + volume * feed[c]) for c in names]
-        return pairs
-
-    def _add_events(self) -> None:
-        self.bolus = Event(
-            guard=lambda b, t: t * u.s - b.bolus_start - b.boluses[t] * b.bolus_interval,
-            direction=Direction.RISING,
-            when=lambda b, t: b.bolus_count - b.boluses[t],
-            transition=lambda b, t: [(b.boluses[t], b.boluses[t] + 1), *b.bolus_changes(t, b.bolus_volume[t])],
-            doc="a bolus of feed",
-        )
-        self.overfilled = Event(
-            guard=lambda b, t: b.volume[t] - b.maximum_volume,
-            direction=Direction.RISING,
-            doc="the liquid exceeds maximum_volume",
-            refusal="feed less, take more out, or take a larger vessel",
-        )
+        return bolus_changes(self, t, volume)

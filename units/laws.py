@@ -73,6 +73,15 @@ def smooth_clip(value: Any, lower: Any, upper: Any, width: Any) -> Any:
     return 0.5 * (lower + upper + smooth_absolute(value - lower, width) - smooth_absolute(value - upper, width))
 
 
+def faded_power(value: Any, exponent: Any, heel: Any) -> Any:
+    """Return ``value**exponent`` far above ``heel`` (same unit), and in proportion to the value below it: zero is a regular point.
+
+    >>> round(float(faded_power(4.0, 0.5, 1e-9)), 12), float(faded_power(0.0, 0.5, 1e-9))
+    (2.0, 0.0)
+    """
+    return value * smooth_absolute(value, heel) ** (exponent - 1)
+
+
 def die_filling(diameter: Any, fill_depth: Any, turret_speed: Any, paddle_speed: Any, speed_loss: Any, depth_gain: Any) -> Any:
     """Return the share of a die's volume that loose powder fills: ``1 - xi1 n_T/n_F + xi2 H/D``, to be held within [0, 1] (recalled).
 

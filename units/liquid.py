@@ -2,7 +2,9 @@
 
 A component declares how its amount is counted: by mass (kg), in moles (mol) or in cells. One stream carries all three:
 its members are ``mass_flow[t, c]``, ``molar_flow[t, c]`` and ``cell_flow[t, c]``, as far as there are such components,
-and ``volume_flow[t]``. Volumes add up: mixing changes none, and what is dissolved takes no room.
+``volume_flow[t]``, and ``heat_flow[t]``: the heat of the liquid above :data:`REFERENCE_TEMPERATURE`, so that zero flow is a regular point
+and heat adds up like amounts. Volumes add up: mixing changes none, and what is dissolved takes no room. The pH is no member: it adds up
+to nothing, and what two liquids have when mixed depends on their buffers.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyomo.dae import DerivativeVar
-from pyomo.environ import Constraint, Expression, Var
+from pyomo.environ import Constraint, Expression, Var, value
 from pyomo.environ import units as u
 from pyomo.network import Port
 
@@ -30,6 +32,15 @@ TYPICAL_VOLUME = 1e-3
 
 TYPICAL_VOLUME_FLOW = 1e-7
 """Typical volume flow (m3/s, 0.36 L/h) to which tolerances refer."""
+
+HEAT_CAPACITY = 4.17e6 * u.J / u.m**3 / u.K
+"""Heat capacity of every liquid per volume: that of water, within 1 % from 10 to 60 degC (recalled)."""
+
+REFERENCE_TEMPERATURE = 298.15 * u.K
+"""Temperature at which a liquid holds no heat, and which a stream without flow shows."""
+
+TYPICAL_DIFFERENCE = 10.0
+"""Typical difference of temperature (K) to which tolerances refer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +89,9 @@ def add_liquid_port(block: Any, name: str, time: Any, components: Mapping[str, L
     """Add a liquid stream to a unit and return its port.
 
     Adds the Vars ``{name}_mass_flow[t, c]`` (kg/s), ``{name}_molar_flow[t, c]`` (mol/s), ``{name}_cell_flow[t, c]`` (cell/s), as far as
-    there are such components, and ``{name}_volume_flow[t]`` (m3/s); the Expressions ``{name}_mass_concentration``, ``{name}_molarity``,
-    ``{name}_cell_density`` (per m3; zero at zero flow); and the Port ``name`` with the members ``mass_flow`` and so on.
+    there are such components, ``{name}_volume_flow[t]`` (m3/s) and ``{name}_heat_flow[t]`` (W); the Expressions
+    ``{name}_mass_concentration``, ``{name}_molarity``, ``{name}_cell_density`` (per m3; zero at zero flow) and ``{name}_temperature[t]``
+    (K; the reference temperature at zero flow); and the Port ``name`` with the members ``mass_flow`` and so on.
 
     Parameters
     ----------
@@ -94,16 +106,40 @@ def add_liquid_port(block: Any, name: str, time: Any, components: Mapping[str, L
         Flow(measure.flow, measure.unit / u.s, measure.typical * TYPICAL_VOLUME_FLOW, measure.flow.replace("_", " "), tuple(names))
         for measure, names in groups.items()
     ]
-    port = add_stream(block, name, time, [*flows, Flow(VOLUME, VOLUME_FLOW, TYPICAL_VOLUME_FLOW, "volume flow")], doc)
+    heat = float(value(HEAT_CAPACITY)) * TYPICAL_DIFFERENCE * TYPICAL_VOLUME_FLOW
+    flows += [
+        Flow(VOLUME, VOLUME_FLOW, TYPICAL_VOLUME_FLOW, "volume flow"),
+        Flow("heat_flow", u.W, heat, "heat flow above the reference temperature", signed=True),
+    ]
+    port = add_stream(block, name, time, flows, doc)
     for measure, names in groups.items():
 
         def rule(b: Any, t: float, c: str, measure: Measure = measure) -> Any:
-            volume = b.component(f"{name}_volume_flow")[t]
-            return b.component(f"{name}_{measure.flow}")[t, c] * volume / (volume**2 + (VOLUME_FLOW_HEEL * VOLUME_FLOW) ** 2)
+            return b.component(f"{name}_{measure.flow}")[t, c] * _per_volume(b.component(f"{name}_volume_flow")[t])
 
         text = f"{doc or name}: {measure.concentration.replace('_', ' ')}"
         block.add_component(f"{name}_{measure.concentration}", Expression(time, names, rule=rule, doc=text))
+
+    def temperature(b: Any, t: float) -> Any:
+        return temperature_of(b.component(f"{name}_heat_flow")[t] * _per_volume(b.component(f"{name}_volume_flow")[t]))
+
+    block.add_component(f"{name}_temperature", Expression(time, rule=temperature, doc=f"{doc or name}: temperature"))
     return port
+
+
+def _per_volume(flow: Any) -> Any:
+    """Return one over a volume flow, which fades to zero below the heel."""
+    return flow / (flow**2 + (VOLUME_FLOW_HEEL * VOLUME_FLOW) ** 2)
+
+
+def heat_of(temperature: Any) -> Any:
+    """Return the heat per volume (J/m3) of a liquid at a temperature (K)."""
+    return HEAT_CAPACITY * (temperature - REFERENCE_TEMPERATURE)
+
+
+def temperature_of(heat: Any) -> Any:
+    """Return the temperature (K) of a liquid with a heat per volume (J/m3); inverse of :func:`heat_of`."""
+    return REFERENCE_TEMPERATURE + heat / HEAT_CAPACITY
 
 
 def add_passed_volume(block: Any, port: str, time: Any) -> None:

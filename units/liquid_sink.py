@@ -26,6 +26,7 @@ class LiquidSinkData(UnitBlock):
     |---|---|---|
     | inlet_mass_flow, inlet_molar_flow, inlet_cell_flow | what arrives through the port ``inlet`` | kg/s, mol/s, cell/s |
     | withdrawal, withdrawal_moles, withdrawal_cells | what leaves the flowsheet | kg/s, mol/s, cell/s |
+    | inlet_heat_flow, inlet_temperature | heat above 25 degC, and temperature, of what arrives | W, K |
     | volume_withdrawal | volume flow out of the flowsheet | m3/s |
     | passed_volume | volume taken since the start (state) | m3 |
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pyomo.environ as pyo
 from pyomo.core.base.block import declare_custom_block
+from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.liquid import (
@@ -17,6 +18,7 @@ from units.liquid import (
     add_passed_volume,
     by_measure,
     concentration_parameters,
+    heat_of,
 )
 from units.parameter import Parameter
 from units.stream import Measure
@@ -32,11 +34,13 @@ class LiquidSourceData(UnitBlock):
         outlet_volume_flow[t]  = flow[t]
         outlet_mass_flow[t, c] = flow[t] mass_concentration[t, c]
         supply[t, c]           = outlet_mass_flow[t, c]
+        outlet_heat_flow[t]    = flow[t] heat capacity (temperature[t] - 298.15 K)
 
     | symbol | meaning | unit |
     |---|---|---|
     | flow | volume flow, an input that a profile may replace | m3/s |
     | mass_concentration, molarity, cell_density | composition, inputs; zero for components that are not named | kg/m3, mol/m3, cell/m3 |
+    | temperature | of the liquid, an input | K |
     | passed_volume | volume supplied since the start (state) | m3 |
 
     Assumptions: none; the source holds nothing. Valid for any flow that is not negative, zero included.
@@ -50,6 +54,7 @@ class LiquidSourceData(UnitBlock):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("flow", VOLUME_FLOW, "volume flow that is supplied", lower=0.0, input=True),
         *concentration_parameters("", "of the liquid", input=True),
+        Parameter.positive("temperature", u.K, "temperature of the liquid", 298.15, input=True, source="25 degC"),
     )
     shown: ClassVar[tuple[str, ...]] = ("outlet_volume_flow", "passed_volume")
 
@@ -68,6 +73,10 @@ class LiquidSourceData(UnitBlock):
         @self.Constraint(time, doc="the volume that is supplied leaves through the outlet")
         def volume_delivery(b: Any, t: float) -> Any:
             return b.outlet_volume_flow[t] == b.flow[t]
+
+        @self.Constraint(time, doc="heat of what is supplied")
+        def heat_delivery(b: Any, t: float) -> Any:
+            return b.outlet_heat_flow[t] == b.flow[t] * heat_of(b.temperature[t])
 
         @self.Expression(time, doc="volume flow from outside the flowsheet")
         def volume_supply(b: Any, t: float) -> Any:

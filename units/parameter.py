@@ -39,6 +39,7 @@ class Parameter:
     structural : fixed when the unit is built, though no whole number.
     input : the constant value of the time-indexed Var of this name, which a profile may replace.
     names_unit : not a number but the SI unit of a signal, as text (:data:`units.signal.KINDS`).
+    when : name and value of another parameter, a whole number, without which this one does not exist.
     source : where the default or range comes from; "recalled" if nobody has checked.
 
     >>> print(Parameter("tanks", pyunits.dimensionless, "number of tanks", lower=1, integer=True).complaint(2.5))
@@ -62,6 +63,7 @@ class Parameter:
     structural: bool = False
     input: bool = False
     names_unit: bool = False
+    when: tuple[str, int] | None = None
     source: str = ""
 
     @classmethod
@@ -72,6 +74,16 @@ class Parameter:
     def chosen(self, given: Mapping[str, Any]) -> Any:
         """Return what is given for this parameter among others by name, or its default."""
         return given.get(self.name, self.default)
+
+    @property
+    def condition(self) -> str:
+        """What has to be given so that the parameter exists, such as ``aerated = 1``; empty if nothing."""
+        return "" if self.when is None else "{} = {}".format(*self.when)
+
+    @property
+    def meaning(self) -> str:
+        """The one line of documentation, with the condition if there is one."""
+        return self.doc + (f" (with {self.condition})" if self.when else "")
 
     def members(self, components: Sequence[str] | Mapping[str, Any]) -> list[str]:
         """Return the components for which the parameter has numbers; with ``of``, they have to come as a mapping from name to component."""

@@ -34,6 +34,7 @@ KINDS: Mapping[str, Any] = {
     "mol": u.mol,
     "mol/s": u.mol / u.s,
     "mol/m^3": u.mol / u.m**3,
+    "mol/m^3/s": u.mol / u.m**3 / u.s,
     "cell/m^3": CELL / u.m**3,
     "s": u.s,
 }

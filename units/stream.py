@@ -154,13 +154,16 @@ def carries(port: Port) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A member of a stream: its name, SI unit, typical size, one line of documentation and its components, if it has any."""
+    """A member of a stream: its name, SI unit, typical size, one line of documentation, its components, if it has any, and whether it may
+    be negative.
+    """
 
     name: str
     unit: Any
     typical: float
     doc: str
     components: tuple[str, ...] | None = None
+    signed: bool = False
 
 
 def add_stream(block: Any, name: str, time: Any, flows: Iterable[Flow], doc: str = "") -> Port:
@@ -169,7 +172,8 @@ def add_stream(block: Any, name: str, time: Any, flows: Iterable[Flow], doc: str
     block.add_component(name, port)
     for flow in flows:
         index = () if flow.components is None else (list(flow.components),)
-        variable = Var(time, *index, initialize=0.0, bounds=(0, None), units=flow.unit, doc=f"{doc or name}: {flow.doc}")
+        bounds = (None if flow.signed else 0, None)
+        variable = Var(time, *index, initialize=0.0, bounds=bounds, units=flow.unit, doc=f"{doc or name}: {flow.doc}")
         block.add_component(f"{name}_{flow.name}", variable)
         nominal(variable, flow.typical)
         port.add(variable, flow.name)

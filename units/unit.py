@@ -55,9 +55,10 @@ class UnitBlock(BlockData):
     """The class of the components that the unit knows; others in the flowsheet it never hears of."""
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     shown: ClassVar[tuple[str, ...]] = ()
-    """Names of time-indexed Vars and Expressions worth a plot, most telling first."""
-    inputs: ClassVar[tuple[str, ...]] = ()
-    """Names of the time-indexed Vars that the unit fixes to a constant and a case may give a profile: the parameters that say so."""
+    """Names of time-indexed Vars and Expressions worth a plot, most telling first, as far as a block has them."""
+    inputs: tuple[str, ...] = ()
+    """Names of the time-indexed Vars that the unit fixes to a constant and a case may give a profile: the parameters that say so; of a
+    block that is built those that it has."""
 
     required_signals: ClassVar[tuple[str, ...]] = ()
     """Names of the time-indexed Vars that a signal has to drive: the unit leaves them free."""
@@ -71,13 +72,17 @@ class UnitBlock(BlockData):
 
     @classmethod
     def declared(cls, given: Mapping[str, Any]) -> tuple[Parameter, ...]:
-        """Return the parameters with the units of the signals that are given; where one is not given, or unknown, of its default."""
+        """Return the parameters that there are with what is given, with the units of the signals that are given; where one is not given, or
+        unknown, of its default.
+        """
+        numbers = {parameter.name: parameter.chosen(given) for parameter in cls.parameters if parameter.integer}
+        present = [parameter for parameter in cls.parameters if parameter.when is None or numbers[parameter.when[0]] == parameter.when[1]]
         kinds = {}
-        for parameter in cls.parameters:
+        for parameter in present:
             if parameter.names_unit:
                 chosen = parameter.chosen(given)
                 kinds[parameter.name] = chosen if isinstance(chosen, str) and chosen in KINDS else parameter.default or ""
-        return tuple(replace(p, unit=relative_unit(p.unit, kinds)) if isinstance(p.unit, str) else p for p in cls.parameters)
+        return tuple(replace(p, unit=relative_unit(p.unit, kinds)) if isinstance(p.unit, str) else p for p in present)
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -127,13 +132,17 @@ class UnitBlock(BlockData):
         declared = self.declared(given)
         known = {parameter.name for parameter in declared}
         allowed = ", ".join(sorted(known))
-        complaints = [Complaint("unknown parameter", allowed=allowed, key=(name,)) for name in given if name not in known]
+        conditions = {parameter.name: f"needs {parameter.condition}" for parameter in self.parameters}
+        complaints = [
+            Complaint(conditions.get(name, "unknown parameter"), allowed=allowed, key=(name,)) for name in given if name not in known
+        ]
         for parameter in (each for each in declared if not follows(each.chosen(given))):
             wrong = parameter.complaints(parameter.chosen(given), parameter.members(components))
             complaints += [complaint.within(parameter.name) for complaint in wrong]
         if complaints:
             raise CaseError("; ".join(str(c.within(self.name)) for c in complaints), names=[self.name], complaints=complaints)
 
+        self.inputs = tuple(parameter.name for parameter in declared if parameter.input)
         built_in: dict[str, Any] = {}
         for parameter in declared:
             value = parameter.chosen(given)

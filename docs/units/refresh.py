@@ -13,13 +13,14 @@ from flowsheet import Flowsheet, run_case
 from solvers import simulate
 from solvers.declare import Interpolation, Profile
 from units import laws
-from units.bioreactor import VESSEL, BioreactorData
+from units.bioreactor import OPTIONS, BioreactorData
 from units.blender import ContinuousBlender
 from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
 from units.kinetics.monod import MonodReactor
+from units.kinetics.overflow import OverflowReactor
 from units.kinetics.penicillin import PenicillinReactor
 from units.liquid import LiquidComponent
 from units.liquid_sink import LiquidSink
@@ -47,7 +48,8 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
-    **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor},
+    **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
+    **{"overflow": OverflowReactor},
     **{"penicillin": PenicillinReactor, "cho_batch": ChoBatchReactor, "cho_fed_batch": ChoFedBatchReactor},
 }
 START, END = "<!-- parameters: written by refresh.py -->", "<!-- end of parameters -->"
@@ -61,6 +63,7 @@ def table(parameters: tuple[Parameter, ...]) -> str:
     for parameter in parameters:
         unit = str(parameter.unit).replace("turn", "rev").replace("dimensionless", "-").replace("**", "^")
         kind = [word for flag, word in ((parameter.input, "input"), (parameter.per_component, "by component")) if flag]
+        kind += [f"with {parameter.condition}"] if parameter.when else []
         meaning = parameter.doc + (f" ({', '.join(kind)})" if kind else "")
         given = f'"{parameter.default}"' if parameter.names_unit else parameter.default
         default = "has to be given" if given is None else given if isinstance(given, str) else f"{given:.6g}"
@@ -71,11 +74,16 @@ def table(parameters: tuple[Parameter, ...]) -> str:
 
 
 def parameters_of(name: str) -> tuple[Parameter, ...]:
-    """Return the parameters that a page lists: those of the kinetics alone where the vessel's stand on the bioreactor's page."""
+    """Return the parameters that a page lists: those of the kinetics where others stand on the pages of bioreactor and gas."""
     contract = PAGES[name]._ComponentDataClass
-    if issubclass(contract, BioreactorData) and name != "bioreactor":
-        return tuple(parameter for parameter in contract.parameters if not any(parameter is own for own in VESSEL))
-    return contract.parameters
+    if not issubclass(contract, BioreactorData):
+        return contract.parameters
+    optional = [p for p in contract.parameters if p.when and p.when[1]]
+    if name == "aeration":
+        return tuple(optional)
+    if name == "bioreactor":
+        return tuple(p for p in contract.parameters if not any(p is other for other in optional))
+    return tuple(p for p in contract.parameters if not any(p is own for own in OPTIONS))
 
 
 def page_with_table(text: str, parameters: tuple[Parameter, ...]) -> str:
@@ -513,6 +521,74 @@ def draw_cho_fed_batch() -> None:
     save(figure, "cho_fed_batch.png")
 
 
+def draw_aeration() -> None:
+    """Draw the case aerated_fed_batch: oxygen by stirrer and enrichment, and the temperature by the jacket."""
+    results = run_case(HERE.parents[1] / "cases" / "aerated_fed_batch")
+    time = results.t / HOUR
+    figure, panels = plt.subplots(2, 2, figsize=(10, 5.2), sharex=True, layout="constrained")
+    (oxygen, transfer), (means, heat) = panels
+    oxygen.plot(time, 100 * results["fermenter.dissolved_oxygen"], color=COLORS[0])
+    oxygen.axhline(30.0, color="0.4", lw=1, ls=":")
+    oxygen.set(ylabel="dissolved oxygen (%)", ylim=(0, 80), title="Dissolved oxygen, held at 30 %")
+    means.plot(time, results["fermenter.stirrer_speed"] * 60, color=COLORS[0], label="stirrer (rpm)")
+    means.plot(time, 1000 * results["fermenter.oxygen_share"], color=COLORS[1], label="oxygen in the gas (1/1000)")
+    means.set(ylabel="what holds it", ylim=(0, 800), xlabel="time (h)")
+    transfer.plot(time, results["fermenter.oxygen_uptake_rate"] * HOUR, color=COLORS[0], label="oxygen uptake (mmol/L/h)")
+    transfer.plot(time, results["fermenter.mass_concentration[biomass]"], color=COLORS[2], label="biomass (g/L)")
+    transfer.plot(time, 10 * results["fermenter.mass_concentration[overflow]"], color=COLORS[1], label="ethanol (0.1 g/L)")
+    transfer.set(ylim=(0, None), title="What the yeast does")
+    heat.plot(time, results["fermenter.temperature"] - 273.15, color=COLORS[0], label="liquid")
+    heat.plot(time, results["fermenter.jacket_temperature"] - 273.15, color=COLORS[1], label="jacket")
+    heat.set(ylabel="temperature (degC)", xlabel="time (h)", xlim=(0, 24))
+    for axes in (transfer, means, heat):
+        axes.legend(frameon=False)
+    save(figure, "aeration.png")
+
+
+def draw_overflow() -> None:
+    """Draw steady states of a chemostat across the critical dilution rate, and a batch that overflows."""
+    volume = {"initial_volume": 1e-3, "maximum_volume": 2e-3, "initial_molarity": {"oxygen": 0.25}, "oxygen_half": 1e-9}
+    air = {"aerated": 1, "stirrer_speed": 8.0, "gas_flow": 1e-3 / 60, "vessel_diameter": 0.1, "impeller_diameter": 0.045, "kla_factor": 2.0}
+    food, largest, half, growth, fermented = 10.0, 3.5, 0.1, 0.49, 0.05
+    block = culture(OverflowReactor, 1.0, **volume, **air).unit
+    capacity = 8.0 / pyo.value(block.oxygen_per_substrate)
+    dilution = np.linspace(0.0, 0.44, 441)[1:]
+    spilled = np.maximum(dilution - growth * capacity, 0.0) / fermented
+    taken = np.minimum(dilution / growth, capacity) + spilled
+    left_over = half * taken / (largest - taken)
+    biomass = dilution * (food - left_over) / taken
+    courses = {
+        "biomass": biomass,
+        "overflow": pyo.value(block.overflow_per_substrate) * spilled * biomass / dilution,
+        "substrate": left_over,
+    }
+    labels = {"overflow": "ethanol"}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    for (name, course), color in zip(courses.items(), COLORS, strict=True):
+        left.plot(dilution, course, color=color, label=labels.get(name, name))
+    for number, point in enumerate((0.1, 0.2, 0.29, 0.33, 0.4)):
+        flow = point * 1e-3 / HOUR
+        start = {"initial_mass_concentration": {"biomass": 4.0, "substrate": 0.1}}
+        feed = {"flow": flow, "mass_concentration": {"substrate": food}}
+        trajectory = simulate(culture(OverflowReactor, 300 * HOUR, feed, outflow=flow, **start, **volume, **air), [0.0, 300 * HOUR])
+        for name, color in zip(courses, COLORS, strict=True):
+            label = "simulated" if number == 0 and name == "biomass" else None
+            left.plot(point, trajectory[f"unit.mass_concentration[{name}]"][-1], "o", color=color, mfc="none", label=label)
+    left.axvline(growth * capacity, color="0.6", lw=1, ls="--")
+    left.set(xlabel="dilution rate (1/h)", ylabel="concentration (g/L)", xlim=(0, 0.44), ylim=(0, 5.5), title="Chemostat fed with 10 g/L")
+    time = np.linspace(0.0, 14 * HOUR, 281)
+    start = {"initial_mass_concentration": {"biomass": 0.5, "substrate": food}}
+    trajectory = simulate(culture(OverflowReactor, time[-1], **start, **volume, **air), time)
+    for name, color in zip(courses, COLORS, strict=True):
+        right.plot(time / HOUR, trajectory[f"unit.mass_concentration[{name}]"], color=color, label=labels.get(name, name))
+    right.set(
+        xlabel="time (h)", ylabel="concentration (g/L)", xlim=(0, 14), ylim=(0, None), title="Batch: ethanol is made, and taken up again"
+    )
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "overflow.png")
+
+
 def draw_liquid_source_and_sink() -> None:
     """Draw a source of liquid that pulses, and what the sink has taken by then."""
     flowsheet = Flowsheet(600.0, {"salt": LiquidComponent("salt", ChoBatchReactor._ComponentDataClass.kinetics.components["glucose"])})
@@ -535,7 +611,15 @@ def draw_liquid_source_and_sink() -> None:
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
-    liquid = (draw_liquid_source_and_sink, draw_bioreactor, draw_penicillin, draw_cho_batch, draw_cho_fed_batch)
+    liquid = (
+        draw_liquid_source_and_sink,
+        draw_bioreactor,
+        draw_aeration,
+        draw_overflow,
+        draw_penicillin,
+        draw_cho_batch,
+        draw_cho_fed_batch,
+    )
     signals = (draw_pid, draw_sensor, draw_ratio)
     for draw in (*powder, *liquid, *signals):
         draw()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowsheet.verify import circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, units
+from flowsheet.verify import bioreactors, circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, units
 from flowsheet.verify.problems import InitialValueProblem, build_model, published
 from flowsheet.verify.rung import RULE, Group, Outcome, Run, Rung
 from flowsheet.verify.runs import at_end, event_times, simulated
@@ -74,6 +74,12 @@ def _closed(
     agreed: float = 13.0,
 ) -> Rung:
     return Rung(name, group, compared, tuple(values), tuple(values.values()), source, standing, prepare, asked, agreed=agreed)
+
+
+def _computed(name: str, key: str, compared: str, labels: tuple[str, ...], prepare: Callable[[], Run]) -> Rung:
+    """Return a rung of a unit whose reference stands in ``published.toml``."""
+    end = published(key)
+    return Rung(name, Group.UNIT, compared, labels, end.values, end.source, end.standing, prepare, agreed=end.agreed)
 
 
 def _times(
@@ -303,6 +309,37 @@ LADDER: tuple[Rung, ...] = (
         units.line_balance,
         asked=((1e-8, 9.0),),
         source="conservation of mass",
+    ),
+    _computed(
+        "cho-batch",
+        "craven",
+        "cells, substrates and products of a CHO batch at 96 h",
+        bioreactors.CELLS + bioreactors.SOLUTES,
+        bioreactors.cho_batch,
+    ),
+    _computed(
+        "penicillin",
+        "birol",
+        "switch to feeding, and biomass, penicillin and volume at 360 h",
+        ("switch", "biomass", "penicillin", "volume"),
+        bioreactors.penicillin,
+    ),
+    _closed(
+        "chemostat",
+        Group.UNIT,
+        "substrate and biomass of a chemostat in its steady state",
+        bioreactors.chemostat_values(),
+        bioreactors.steady_chemostat,
+        source="Monod (1950)",
+        agreed=11.0,
+    ),
+    _closed("washout", Group.UNIT, "biomass that washes out of a chemostat, at 2 times", bioreactors.washed_out(), bioreactors.washout),
+    _closed(
+        "oxygen-step",
+        Group.UNIT,
+        "oxygen over breathing cells after a step of the gas, at 4 times",
+        bioreactors.oxygen_step(),
+        bioreactors.aerated,
     ),
     *_derived(
         "dosed-decay",

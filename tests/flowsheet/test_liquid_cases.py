@@ -123,6 +123,13 @@ WRONG = {
     "unknown component": ("{ salt =", "{ sugar =", "units.medium.molarity.sugar: unknown key"),
     "other measure": ("molarity = { salt", "cell_density = { salt", "units.medium.cell_density.salt: unknown key"),
     "kinetics without components": ('"bioreactor"', '"bioreactor_monod"', "needs the component 'biomass'"),
+    "stirred without air": ('"100 mL"', '"100 mL"\nstirrer_speed = "100 rpm"', "units.vessel.stirrer_speed: needs aerated = 1"),
+    "air without a stirrer": ('"100 mL"', '"100 mL"\naerated = 1', "units.vessel.stirrer_speed: has to be given"),
+    "two temperatures": (
+        '"100 mL"',
+        '"100 mL"\nheat_balance = 1\ntemperature = "37 degC"',
+        "units.vessel.temperature: needs heat_balance = 0",
+    ),
     "overfull": ("1 L", "10 mL", "initial_volume"),
 }
 

@@ -12,10 +12,17 @@ from solvers.declare import Profile
 from units.liquid import LiquidComponent
 from units.liquid_sink import LiquidSink
 from units.liquid_source import LiquidSource
+from units.stream import MOLES
 
 DATA = Path(__file__).parents[1] / "data"
 HOUR = 3600.0
 LITER = 1e-3
+
+
+AIR = {"aerated": 1, "stirrer_speed": 8.0, "gas_flow": LITER / 60, "vessel_diameter": 0.1, "impeller_diameter": 0.045}
+"""A vessel of one liter with one volume of air per minute."""
+GASES = {"oxygen": MOLES, "carbon_dioxide": MOLES}
+HEATED = {"heat_balance": 1, "initial_temperature": 310.15, "jacket_temperature": 308.15, "jacket_conductance": 5.0}
 
 
 def table(name):

@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from liquids import HOUR, LITER, vessel, worst_residual
+from liquids import AIR, GASES, HEATED, HOUR, LITER, vessel, worst_residual
 from pyomo.contrib.incidence_analysis import IncidenceGraphInterface
 from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
@@ -18,11 +18,13 @@ from flowsheet import Flowsheet
 from solvers import lower, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import CaseError, NumericsError, UsageError
+from units import aeration, heat
 from units.bioreactor import Bioreactor, BioreactorData
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
 from units.kinetics.kinetics import Kinetics
 from units.kinetics.monod import MonodReactor
+from units.kinetics.overflow import OverflowReactor
 from units.kinetics.penicillin import PenicillinReactor
 from units.liquid import LiquidComponent
 from units.parameter import Parameter
@@ -38,6 +40,13 @@ CASES = [
     pytest.param(MonodReactor, {"maintenance": 1e-6}, id="monod"),
     pytest.param(MonodReactor, {"extra": SALT | {"host": CELLS}, "feeds": ({"flow": 1e-8},) * 2, "perfusion": 1}, id="perfusion"),
     pytest.param(PenicillinReactor, {}, id="penicillin"),
+    pytest.param(Bioreactor, AIR | {"extra": {"oxygen": MOLES}}, id="aerated mixer"),
+    pytest.param(MonodReactor, AIR | {"extra": GASES | SALT}, id="aerated monod"),
+    pytest.param(MonodReactor, HEATED | {"feeds": ({"flow": 1e-8},), "perfusion": 1, "growth_heat": 1e7}, id="heated monod"),
+    pytest.param(ChoFedBatchReactor, AIR | HEATED | {"extra": GASES, "feeds": ({"flow": 1e-8},)}, id="aerated and heated cho"),
+    pytest.param(PenicillinReactor, HEATED, id="heated penicillin"),
+    pytest.param(OverflowReactor, {}, id="overflow"),
+    pytest.param(OverflowReactor, AIR | HEATED | {"extra": SALT}, id="aerated and heated overflow"),
     pytest.param(ChoBatchReactor, {}, id="cho batch"),
     pytest.param(ChoFedBatchReactor, {"feeds": ({"flow": 1e-8},)}, id="cho fed-batch"),
 ]
@@ -68,7 +77,10 @@ def test_everything_is_documented_and_has_a_unit(unit, given):
     for data in block.component_data_objects((pyo.Var, pyo.Param)):
         assert u.get_units(data) is not None, data.name
     assert len(inspect.getdoc(unit._ComponentDataClass)) > 300
-    assert all(block.component(name) is not None for name in unit._ComponentDataClass.shown)
+    optional = set(aeration.SHOWN + heat.SHOWN)
+    assert all(block.component(name) is not None for name in unit._ComponentDataClass.shown if name not in optional)
+    for option, names in (("aerated", aeration.SHOWN), ("heat_balance", heat.SHOWN)):
+        assert not given.get(option) or all(block.component(name) is not None for name in names)
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES)
@@ -242,7 +254,7 @@ def test_derivatives_pass_through_a_bolus():
 # --- limits ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit", [MonodReactor, PenicillinReactor, ChoBatchReactor, ChoFedBatchReactor])
+@pytest.mark.parametrize("unit", [MonodReactor, OverflowReactor, PenicillinReactor, ChoBatchReactor, ChoFedBatchReactor])
 def test_a_vessel_of_water_stays_one(unit):
     trajectory = simulate(
         vessel(unit, 100 * HOUR, oxygen_saturation=0.0, **VOLUME) if unit is PenicillinReactor else build(unit, {}, 100 * HOUR),
@@ -267,6 +279,15 @@ def test_starved_cells_drive_nothing_below_zero():
     assert substrate.min() > -1e-10
     assert substrate[-1] < 1e-9
     assert worst_residual(trajectory) < 1e-10
+
+
+@pytest.mark.parametrize("half", [1e-3, 1e-6, 1e-9])
+def test_no_step_leaps_over_the_end_of_the_substrate(half):
+    given = CULTURE | {"half_saturation": half}
+    model = vessel(MonodReactor, 20 * HOUR, initial_mass_concentration={"biomass": 5.0, "substrate": 5.0}, **VOLUME, **given)
+    trajectory = simulate(model, [0.0, 10 * HOUR, 20 * HOUR])
+    assert trajectory["reactor.mass_concentration[substrate]"][1:] == pytest.approx(0.0, abs=1e-8)
+    assert trajectory["reactor.mass_concentration[biomass]"][1:] == pytest.approx(7.5, rel=1e-8)
 
 
 def test_a_vessel_runs_dry_to_its_heel_and_not_below():

@@ -37,7 +37,7 @@ def test_a_stream_carries_all_three_measures():
     model = pipe(flow=2e-8, cell_density={"host": 1e12}, molarity={"salt": 3.0}, mass_concentration={"protein": 0.5})
     assert_units_consistent(model)
     assert lower(model).z.numel() == 0
-    assert set(model.medium.outlet.vars) == {"mass_flow", "molar_flow", "cell_flow", "volume_flow"}
+    assert set(model.medium.outlet.vars) == {"mass_flow", "molar_flow", "cell_flow", "volume_flow", "heat_flow"}
     trajectory = simulate(model, [0.0, 10 * HOUR])
     volume = 2e-8 * 10 * HOUR
     assert trajectory["waste.passed_volume"][-1] == pytest.approx(volume, rel=1e-9)
@@ -51,7 +51,7 @@ def test_a_stream_carries_all_three_measures():
 @pytest.mark.parametrize("measure", [MASS, MOLES, CELLS])
 def test_one_component_is_enough(measure):
     model = pipe({"x": LiquidComponent("x", measure)}, flow=1e-8, **{measure.concentration: {"x": 2.0}})
-    assert set(model.medium.outlet.vars) == {measure.flow, "volume_flow"}
+    assert set(model.medium.outlet.vars) == {measure.flow, "volume_flow", "heat_flow"}
     assert worst_residual(simulate(model, [0.0, HOUR])) < 1e-12
 
 

@@ -17,7 +17,7 @@ def refresh():
 
 
 POWDER = ["source", "sink", "feeder", "blender", "press", "mixer", "splitter", "diverter"]
-LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "penicillin", "cho_batch", "cho_fed_batch"]
+LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "aeration", "overflow", "penicillin", "cho_batch", "cho_fed_batch"]
 SIGNALS = ["pid", "sensor", "ratio"]
 
 

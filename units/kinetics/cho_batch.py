@@ -71,13 +71,14 @@ class ChoBatch(Kinetics):
         Parameter.positive("glutamine_floor", MOLARITY, "glutamine below which maintenance fades", 0.02, source="assumed"),
     )
     shown: ClassVar[tuple[str, ...]] = ("specific_growth", "specific_death")
+    organism: ClassVar[str] = "viable"
 
     def prepare(self, block: Any, time: Any) -> None:
         """Add specific rates and the density of all cells."""
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            return inhibited_growth(b, b.concentrations(t), "glutamine", b.glutamine_half)
+            return inhibited_growth(b, t, b.concentrations(t), "glutamine", b.glutamine_half)
 
         @block.Expression(time, doc="specific death rate")
         def specific_death(b: Any, t: float) -> Any:

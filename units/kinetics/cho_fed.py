@@ -85,13 +85,14 @@ class ChoFedBatch(Kinetics):
         Parameter.positive("floor", MOLARITY, "glucose and glutamate below which their consumption fades", 0.05, source="assumed"),
     )
     shown: ClassVar[tuple[str, ...]] = ("specific_growth", "specific_death")
+    organism: ClassVar[str] = "viable"
 
     def prepare(self, block: Any, time: Any) -> None:
         """Add specific rates and the event that tells of starvation."""
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            return inhibited_growth(b, b.concentrations(t), "asparagine", b.asparagine_half)
+            return inhibited_growth(b, t, b.concentrations(t), "asparagine", b.asparagine_half)
 
         @block.Expression(time, doc="specific death rate")
         def specific_death(b: Any, t: float) -> Any:

@@ -9,7 +9,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.bioreactor import BioreactorData
-from units.kinetics.kinetics import Kinetics, Rates, available
+from units.kinetics.kinetics import Kinetics, Rates, available, breath, saturation
 from units.parameter import Parameter
 from units.stream import MASS, Measure
 
@@ -22,7 +22,7 @@ class Monod(Kinetics):
 
     With X, S, P the concentrations of ``biomass``, ``substrate``, ``product`` (kg/m3)::
 
-        mu  = maximum_growth S/(half_saturation + S)
+        mu  = maximum_growth S/(half_saturation + S)                (times O/(oxygen_half + O) in an aerated vessel)
         r_X = (mu - death) X
         r_S = -(mu/biomass_yield + maintenance tanh(S/substrate_floor)) X
         r_P = (growth_product mu + standing_product) X
@@ -54,14 +54,14 @@ class Monod(Kinetics):
         Parameter.positive("substrate_floor", _DENSITY, "substrate below which maintenance fades", 1e-3, source="assumed"),
     )
     shown: ClassVar[tuple[str, ...]] = ("specific_growth",)
+    organism: ClassVar[str] = "biomass"
 
     def prepare(self, block: Any, time: Any) -> None:
         """Add the specific growth rate."""
 
         @block.Expression(time, doc="specific growth rate")
         def specific_growth(b: Any, t: float) -> Any:
-            substrate = b.concentrations(t)["substrate"]
-            return b.maximum_growth * substrate / (b.half_saturation + substrate)
+            return b.maximum_growth * saturation(b.concentrations(t)["substrate"], b.half_saturation) * breath(b, t)
 
     def rates(self, b: Any, t: float, c: Mapping[str, Any]) -> Rates:
         """Return the rates of biomass, substrate and product."""

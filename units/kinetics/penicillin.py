@@ -12,6 +12,7 @@ from pyomo.environ import units as u
 from solvers.declare import Direction, Event
 from units.bioreactor import BioreactorData
 from units.kinetics.kinetics import Kinetics, Rates, available
+from units.laws import faded_power
 from units.liquid import VOLUME_FLOW
 from units.parameter import Parameter
 from units.stream import MASS, Measure
@@ -27,7 +28,8 @@ GAS_CONSTANT = 1.987 * _CAL * u.J / u.mol / u.K
 """As the source has it, 1.987 cal/(mol K): activation energies belong to it."""
 
 TRACE = 1e-9
-"""Concentration (kg/m3) in the denominators of rates in proportion to biomass, so that an empty medium is a regular point."""
+"""Concentration (kg/m3) in the denominators of rates in proportion to biomass, so that an empty medium is a regular point; also the air
+flow (L/h) and the power (W/L) below which oxygen transfer fades in proportion to them."""
 
 
 class Penicillin(Kinetics):
@@ -94,6 +96,7 @@ class Penicillin(Kinetics):
         Parameter.positive("oxygen_floor", _DENSITY, "oxygen below which maintenance fades", 1e-2, source="assumed"),
     )
     shown: ClassVar[tuple[str, ...]] = ("specific_growth", "specific_production", "kla")
+    organism: ClassVar[str] = "biomass"
 
     def prepare(self, block: Any, time: Any) -> None:
         """Add specific rates, oxygen transfer and the start of the feed, which waits for its event."""
@@ -120,7 +123,7 @@ class Penicillin(Kinetics):
         def kla(b: Any, t: float) -> Any:
             air = b.aeration[t] / (1e-3 * _PER_H * VOLUME_FLOW)
             stirring = b.power[t] / b.volume[t] / (1000 * u.W / u.m**3)
-            return b.kla_reference * air**0.5 * stirring**0.4
+            return b.kla_reference * faded_power(air, 0.5, TRACE) * faded_power(stirring, 0.4, TRACE)
 
         block.feeding.fix(0)
         block.feed_start = Event(
@@ -146,6 +149,10 @@ class Penicillin(Kinetics):
     def transfer(self, b: Any, t: float, c: Mapping[str, Any]) -> Rates:
         """Return the oxygen that comes from the air."""
         return {"oxygen": b.kla[t] * (b.oxygen_saturation - c["oxygen"])}
+
+    def heat(self, b: Any, t: float, c: Mapping[str, Any]) -> Any:
+        """Return the heat of growth and of the stirrer per volume."""
+        return super().heat(b, t, c) + b.power[t] / b.volume[t]
 
 
 @declare_custom_block("PenicillinReactor", rule="build")
