@@ -13,7 +13,7 @@ from typing import Any
 from flowsheet.display import Display, DisplayUnit, format_duration, format_number
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
-from flowsheet.results import Results, SpecificationRow
+from flowsheet.results import Results, SpecificationRow, UniformityRow
 from flowsheet.run import Outcome
 from flowsheet.tables import series, show
 from units.parameter import Parameter
@@ -35,9 +35,17 @@ def summary_text(outcome: Outcome) -> str:
         width = max(len(row.label) for row in results.specifications)
         lines.append("time out of specification:")
         lines += [f"  {row.label:<{width}}  {_outside(row):>12}  {_limits(row, display)}" for row in results.specifications]
+    lines += [_uniformity(row) for row in results.uniformity]
     if outcome.report is not None:
         lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
+
+
+def _uniformity(row: UniformityRow) -> str:
+    values = ", ".join(format_number(value, 3) for value in (row.acceptance_value_1, row.acceptance_value_2))
+    chances = ", ".join(f"{format_number(100 * chance, 3)} %" for chance in (row.pass_probability_1, row.pass_probability))
+    verdict = f"passes at stage {1 if row.passes_stage_1 else 2}" if row.passes else "FAILS"
+    return f"{row.label}: {verdict}; acceptance values of 10 and 30 tablets {values} (at most 15); chance at stage 1, in all {chances}"
 
 
 def _outside(row: SpecificationRow) -> str:
@@ -49,7 +57,8 @@ def _limits(row: SpecificationRow, display: Display) -> str:
     unit = display.attribute(row.unit, max(abs(row.minimum), abs(row.maximum)))
     parts = [f"range {_number(row.minimum, unit)} to {_number(row.maximum, unit)} {unit.text}".rstrip()]
     limits = [f"{word} {_number(value, unit)}" for word, value in (("from", row.lower), ("to", row.upper)) if not math.isnan(value)]
-    return f"{parts[0]}, allowed {' '.join(limits)}"
+    begin = f" after {format_duration(row.after)}" if row.after > 0 else ""
+    return f"{parts[0]}, allowed {' '.join(limits)}{begin}"
 
 
 def _number(value: float, unit: DisplayUnit) -> str:
@@ -65,6 +74,10 @@ def summary_json(outcome: Outcome) -> dict[str, Any]:
         "simulated_seconds": float(results.t[-1]),
         "balance": [{**_finite(asdict(row)), "closes": row.closes} for row in results.balance],
         "specifications": [{**_finite(asdict(row)), "time_outside": row.time_outside, "met": row.met} for row in results.specifications],
+        "uniformity": [
+            {**_finite(asdict(row)), "passes_stage_1": row.passes_stage_1, "passes_stage_2": row.passes_stage_2, "passes": row.passes}
+            for row in results.uniformity
+        ],
         "events": len(results.events),
         "solver": dict(results.stats),
         "report": None if outcome.report is None else str(outcome.report),
