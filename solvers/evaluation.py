@@ -47,7 +47,8 @@ def jacobian_by(expression: ca.SX | ca.MX, *symbols: ca.SX | ca.MX) -> ca.SX | c
 
 def nonzeros(matrix: ca.SX) -> ca.SX:
     """Return the entries of a sparse matrix as a column, also where there are none."""
-    return matrix.nz[:] if matrix.nnz() else type(matrix)(0, 1)
+    # entries of a row come as a row
+    return ca.vec(matrix.nz[:]) if matrix.nnz() else type(matrix)(0, 1)
 
 
 class SparseDerivative:
