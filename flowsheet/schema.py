@@ -194,7 +194,7 @@ UNIFORMITY = (
     ),
     Key("other_rsd", Kind.NUMBER, "relative standard deviation by die filling and assay", default=0.0, lower=0.0, upper=0.5),
     Key("target", Kind.NUMBER, "mean content aimed at, over the label claim", default=1.0, lower=0.5, upper=1.5),
-    Key("tablets", Kind.WHOLE, "tablets sampled", default=STAGE_2, lower=STAGE_2, upper=100_000),
+    Key("tablets", Kind.WHOLE, "tablets sampled", default=STAGE_2, lower=STAGE_2, upper=2000),
     Key("seed", Kind.WHOLE, "of the random numbers", default=1, lower=0, upper=2**31 - 1),
     Key("start", Kind.QUANTITY, "when sampling begins", "s", default=0.0, lower=0.0),
     Key("end", Kind.QUANTITY, "when it ends; the end of the run by default", "s", lower=0.0, open_lower=True),

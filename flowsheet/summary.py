@@ -85,7 +85,13 @@ def summary_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    return {key: _number_or_none(value) for key, value in row.items()}
+
+
+def _number_or_none(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_number_or_none(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_text(results: Results, names: Sequence[str]) -> Iterator[str]:

@@ -107,8 +107,10 @@ def _draw_sample(axes: Any, axis: TimeAxis, t: np.ndarray, content: np.ndarray, 
     unit: DisplayUnit = axis.unit
     inside = (t >= test.start) & (t <= test.end)
     times, contents = unit.shown(np.array(test.times)), np.array(test.contents)
-    limits = [(1 + sign * WIDEST_UNIT / 100) * test.reference_2 for sign in (-1, 1)]
-    low, high = (f(limit, *contents[np.isfinite(contents)]) for f, limit in zip((min, max), limits, strict=True))
+    middle = test.reference_2 if math.isfinite(test.reference_2) else 100.0
+    limits = [(1 + sign * WIDEST_UNIT / 100) * middle for sign in (-1, 1)]
+    known = [*limits, *contents[np.isfinite(contents)]]
+    low, high = min(known), max(known)
     axes.set_ylim(low - 0.08 * (high - low), high + 0.22 * (high - low))
     axes.plot(unit.shown(t[inside]), content[inside], color=INK, linewidth=1.1, label="mean of the tablets made")
     groups = (

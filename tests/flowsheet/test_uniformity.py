@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,19 @@ def test_an_incomplete_run_is_not_sampled(make_results: Any) -> None:
     assert "Not sampled" in page
     assert "Content: not sampled. The run stopped at" in page
     assert "Passes at stage" not in page
+
+
+def test_a_content_that_is_no_number_fails_and_is_drawn(make_results: Any) -> None:
+    entry = {
+        **{"assay": "press.assay[api]", "mass": "feeder_api.mass", "label_claim": 0.1, "label": "Content", "target": 1.0, "seed": 1},
+        **{"within_blend_rsd": 0.02, "other_rsd": 0.0, "tablets": 30, "start": 0.0, "end": 600.0},
+    }
+    results = make_results()
+    row = uniformity_row(results.t, np.full_like(results.t, math.nan), entry)
+    assert not row.passes
+    entry["end"] = {"value": 600.0, "unit": "s"}
+    results.case["uniformity"] = [entry]
+    assert "✗ FAILS" in render(replace(results, uniformity=(row,)))
 
 
 def test_a_case_without_tests_has_no_section(make_results: Any) -> None:

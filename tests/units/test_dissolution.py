@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from solvers import simulate
+from solvers import sensitivities, simulate
 from solvers.errors import CaseError
 from units import dissolving
 from units.dissolution import FADE, DissolutionTester
@@ -199,6 +199,17 @@ def test_every_milligram_is_solid_or_in_solution(rig, filling, size, spread, lay
     assert np.all(np.diff(share) > -1e-9)
     assert share.max() < 1 + 1e-8
     assert trajectory["unit.concentration"].max() < SOLUBILITY * (1 + 1e-7)
+
+
+@pytest.mark.parametrize(("name", "value"), [("solubility", SOLUBILITY), ("disintegration_time", 120.0), ("lag", 10.0)])
+def test_derivatives_go_through_the_front(rig, name, value):
+    """Exact derivatives against differences of runs, with particles that are set free by events."""
+    t, step = np.array([0.0, 200.0, 600.0]), 1e-4 * value
+    many = {"median_size": 50e-6, "size_spread": 1.6, "classes": 3, "layers": 3, "disintegration_time": 120.0, "lag": 10.0}
+    model = rig(DissolutionTester, horizon=600.0, **{**ONE, **many}).model
+    found = sensitivities(model, [f"unit.{name}"], "unit.dissolved_share", t)["unit.dissolved_share", f"unit.{name}"]
+    above, below = (dissolved(rig, t, 1e-10, **{**many, name: value + sign * step})[0] for sign in (1, -1))
+    assert found == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-9 / value)
 
 
 def test_what_makes_no_sense_is_refused(rig):
