@@ -84,7 +84,31 @@ class Specification:
     lower: float | None
     target: float | None
     upper: float | None
+    after: float
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class UniformitySpec:
+    """A test of content uniformity: what is sampled, when (s), and how single tablets scatter (relative standard deviations)."""
+
+    assay: str
+    mass: str
+    label_claim: float
+    within_blend_rsd: float
+    other_rsd: float
+    target: float
+    tablets: int
+    seed: int
+    start: float
+    end: float
+    label: str
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The test as plain data, with units."""
+        units = {"label_claim": "kg", "start": "s", "end": "s"}
+        return {name: _with_unit(getattr(self, name), units.get(name, "")) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +122,7 @@ class Case:
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
     materials : components by name, powders and then what liquids hold, in the order of the file.
-    units, streams, signals, phases, profiles, specifications : in the order of the file.
+    units, streams, signals, phases, profiles, specifications, uniformity : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
     """
@@ -118,6 +142,7 @@ class Case:
     phases: tuple[PhaseSpec, ...]
     profiles: tuple[ProfileSpec, ...]
     specifications: tuple[Specification, ...]
+    uniformity: tuple[UniformitySpec, ...]
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     file: Path | None = field(default=None, compare=False)
 
@@ -167,9 +192,13 @@ class Case:
                 for spec in self.profiles
             ],
             "specifications": [
-                {"variable": s.variable, "unit": s.unit, "lower": s.lower, "target": s.target, "upper": s.upper, "label": s.label}
+                {
+                    **{"variable": s.variable, "unit": s.unit, "lower": s.lower, "target": s.target, "upper": s.upper},
+                    **{"after": s.after, "label": s.label},
+                }
                 for s in self.specifications
             ],
+            "uniformity": [spec.resolved for spec in self.uniformity],
         }
 
 
@@ -215,12 +244,13 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
     ]
     document["specifications"] = [
         {
-            key: _text(s[key], s["unit"]) if key in ("lower", "target", "upper") else s[key]
+            key: _text(s[key], "s" if key == "after" else s["unit"]) if key in ("lower", "target", "upper", "after") else s[key]
             for key in s
             if key != "unit" and s[key] is not None
         }
         for s in resolved["specifications"]
     ]
+    document["uniformity"] = [_plain(entry) for entry in resolved["uniformity"]]
     return document
 
 

@@ -14,6 +14,7 @@ from flowsheet import schema
 from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
 from flowsheet.case_phases import read_phases
+from flowsheet.case_uniformity import read_uniformity
 from flowsheet.connections import Ports, carrying_fault, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
@@ -78,7 +79,8 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     phases = read_phases(check, top["phases"], units.blocks, units.broken, driven)
     taken = driven | {variable: "a phase of the recipe" for spec in phases for variable in (*spec.phase.sets, *spec.phase.ramps)}
     profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
-    specifications = _read_specifications(check, top["specifications"], units)
+    specifications = _read_specifications(check, top["specifications"], units, horizon)
+    uniformity = read_uniformity(check, top["uniformity"], lambda path, name: _find_variable(check, path, name, units), horizon)
     if check.problems:
         raise CaseErrors(in_order(check.problems))
     if check.connections:
@@ -99,6 +101,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         phases=phases,
         profiles=profiles,
         specifications=specifications,
+        uniformity=uniformity,
         warnings=tuple(in_order(check.warnings)),
         file=file,
     )
@@ -496,7 +499,7 @@ def _read_course(check: Checker, given: object, path: KeyPath, unit: str, parame
     return None if wrong else good
 
 
-def _read_specifications(check: Checker, tables: object, units: _Units) -> tuple[Specification, ...]:
+def _read_specifications(check: Checker, tables: object, units: _Units, horizon: float | None) -> tuple[Specification, ...]:
     found: list[Specification] = []
     seen: set[str] = set()
     for path, values in read_entries(check, tables, "specifications", schema.SPECIFICATION, schema.MOST_STREAMS):
@@ -515,11 +518,13 @@ def _read_specifications(check: Checker, tables: object, units: _Units) -> tuple
             key: None if values[key] is None else read_number(check, values[key], (*path, key), unit)
             for key in ("lower", "target", "upper")
         }
-        if len(check.problems) > before:
+        if len(check.problems) > before or values["after"] is None:
             continue
         if limits["lower"] is None and limits["upper"] is None:
             check.problem(path, "needs a limit", "lower, upper or both", at_key=True)
             continue
+        if horizon is not None and values["after"] > horizon:
+            check.problem((*path, "after"), f"the run ends before ({values['after']:g} s > {horizon:g} s)", f"at most {horizon:g} s")
         given = [(key, limit) for key, limit in limits.items() if limit is not None]
         for (one, low), (other, high) in pairwise(given):
             if low > high or (low == high and "target" not in (one, other)):
@@ -528,5 +533,5 @@ def _read_specifications(check: Checker, tables: object, units: _Units) -> tuple
                     f"{other} has to lie above {one} ({high:g} against {low:g}{' ' + unit if unit else ''})",
                     "lower < upper",
                 )
-        found.append(Specification(variable, unit, limits["lower"], limits["target"], limits["upper"], values["label"] or ""))
+        found.append(Specification(variable, unit, **limits, after=values["after"], label=values["label"] or ""))
     return tuple(found)

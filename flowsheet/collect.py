@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from pyomo.environ import ConcreteModel
 
-from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UnitRow, make_fields
+from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UniformityRow, UnitRow, make_fields
 from flowsheet.results_layout import canonical_json
-from flowsheet.tables import balance_row, specification_row
+from flowsheet.tables import balance_row, specification_row, uniformity_row
 from solvers import Status, Trajectory
 from units.stream import MEASURES
 
@@ -59,6 +59,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),
+        uniformity=tuple(_uniformity(trajectory, entry) for entry in case.get("uniformity", ()) if _is_reached(trajectory, entry)),
     )
 
 
@@ -125,8 +126,24 @@ def _specification(trajectory: Trajectory, entry: Mapping[str, Any]) -> Specific
     limits = {name: math.nan if entry.get(name) is None else float(entry[name]) for name in ("lower", "target", "upper")}
     course = np.asarray(trajectory[variable], dtype=float)
     return specification_row(
-        trajectory.t, course, variable=variable, label=entry.get("label", ""), unit=trajectory.unit(variable), **limits
+        trajectory.t,
+        course,
+        variable=variable,
+        label=entry.get("label", ""),
+        unit=trajectory.unit(variable),
+        **limits,
+        after=entry.get("after", 0.0),
     )
+
+
+def _is_reached(trajectory: Trajectory, entry: Mapping[str, Any]) -> bool:
+    """Return whether a run came to the end of a sampling window: what was not made cannot be sampled."""
+    return float(trajectory.t[-1]) >= entry["end"]["value"]
+
+
+def _uniformity(trajectory: Trajectory, entry: Mapping[str, Any]) -> UniformityRow:
+    content = np.asarray(trajectory[entry["assay"]], dtype=float) * np.asarray(trajectory[entry["mass"]], dtype=float)
+    return uniformity_row(np.asarray(trajectory.t, dtype=float), content, entry)
 
 
 def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 
+from flowsheet.uniformity import STAGE_1, STAGE_2, acceptance_value
 from solvers import EventRecord, Status
 from solvers.errors import UsageError
 from solvers.suggest import nearest
@@ -107,6 +108,8 @@ class SpecificationRow:
     time_undefined: float
     duration: float
     points_outside: int
+    after: float = 0.0
+    """Time (s) from which the limits hold; extremes, mean and times are those after it."""
 
     @property
     def time_outside(self) -> float:
@@ -117,6 +120,54 @@ class SpecificationRow:
     def met(self) -> bool:
         """Whether the attribute stayed within its limits at every output point and between them."""
         return self.points_outside == 0 and self.time_outside == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UniformityRow:
+    """A test of content uniformity by USP <905> on a virtual sample (contents in % of the label claim, times in s).
+
+    ``times`` and ``contents`` are those of the tablets in the order of their drawing: the first ten are stage 1, the first thirty stage 2.
+    ``pass_probability_1`` and ``pass_probability`` are shares of ``trials`` other samples that pass at stage 1, and at either stage.
+    """
+
+    label: str
+    assay: str
+    mass: str
+    label_claim: float
+    target: float
+    within_blend_rsd: float
+    other_rsd: float
+    seed: int
+    start: float
+    end: float
+    times: tuple[float, ...]
+    contents: tuple[float, ...]
+    mean_1: float
+    deviation_1: float
+    reference_1: float
+    acceptance_value_1: float
+    mean_2: float
+    deviation_2: float
+    reference_2: float
+    acceptance_value_2: float
+    pass_probability_1: float
+    pass_probability: float
+    trials: int
+
+    @property
+    def passes_stage_1(self) -> bool:
+        """Whether ten units are uniform."""
+        return bool(acceptance_value(self.contents[:STAGE_1], self.target).passes_stage_1)
+
+    @property
+    def passes_stage_2(self) -> bool:
+        """Whether thirty units are uniform; asked for if ten are not."""
+        return bool(acceptance_value(self.contents[:STAGE_2], self.target).passes_stage_2)
+
+    @property
+    def passes(self) -> bool:
+        """Whether the test is passed, at the first stage or the second."""
+        return self.passes_stage_1 or self.passes_stage_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +205,7 @@ class Results:
     status : whether the run reached its end.
     stopped_because : why it did not; empty for a complete run.
     stats : solver counters, no times.
-    balance, specifications, streams, units : tables.
+    balance, specifications, streams, units, uniformity : tables.
     case : the resolved case.
     versions : package versions by name.
     """
@@ -171,6 +222,7 @@ class Results:
     units: tuple[UnitRow, ...]
     case: Mapping[str, Any]
     versions: Mapping[str, str]
+    uniformity: tuple[UniformityRow, ...] = ()
 
     @cached_property
     def _places(self) -> dict[str, tuple[Field, tuple[int, ...]]]:

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, get_type_hints
 
-from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UnitRow
+from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UniformityRow, UnitRow
 from solvers import EventRecord
 
 FORMAT = "flowsheet results"
-SCHEMA = 2
+SCHEMA = 3
 RESULTS_FILE = "results.h5"
 RUN_FILE = "run.json"
 CAMPAIGN_FILE = "campaign.json"
@@ -33,6 +33,7 @@ TABLES: dict[str, tuple[type, str]] = {
     "specifications": (SpecificationRow, "specification"),
     "streams": (StreamRow, "stream_number"),
     "units": (UnitRow, "unit_number"),
+    "uniformity": (UniformityRow, "test_number"),
 }
 """Group, row type and dimension of each table."""
 
@@ -40,7 +41,9 @@ COLUMN_NAMES = {("events", "time"): "event_time"}
 """Columns that cannot bear their own name because a dimension of the whole file has it."""
 
 COLUMN_UNITS = {
-    **{("specifications", name): "s" for name in ("time_below", "time_above", "time_undefined", "duration")},
+    **{("specifications", name): "s" for name in ("time_below", "time_above", "time_undefined", "duration", "after")},
+    **{("uniformity", name): "s" for name in ("start", "end")},
+    ("uniformity", "label_claim"): "kg",
     ("events", "time"): "s",
 }
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from flowsheet.uniformity import STAGE_2
 from solvers.declare import Interpolation
 from units.stream import MEASURES
 
@@ -102,6 +103,7 @@ TOP = (
     Key("phases", Kind.RAW, "recipe: what follows what"),
     Key("profiles", Kind.RAW, "inputs that change with time"),
     Key("specifications", Kind.RAW, "limits of quality attributes"),
+    Key("uniformity", Kind.RAW, "tests of content uniformity on virtual samples"),
 )
 
 OUTPUT = (Key("interval", Kind.QUANTITY, "time between output points", "s", lower=0.0, open_lower=True),)
@@ -175,6 +177,29 @@ SPECIFICATION = (
     Key("lower", Kind.RAW, "lower limit"),
     Key("target", Kind.RAW, "target"),
     Key("upper", Kind.RAW, "upper limit"),
+    Key("after", Kind.QUANTITY, "time from which the limits hold", "s", default=0.0, lower=0.0),
+    Key("label", Kind.LINE, "for plots and tables", default=""),
+)
+
+UNIFORMITY = (
+    Key("assay", Kind.VARIABLE, "mass fraction of the drug, such as press.assay[api]", required=True),
+    Key("mass", Kind.VARIABLE, "tablet mass, such as press.tablet_mass", required=True),
+    Key("label_claim", Kind.QUANTITY, "drug that a tablet is said to hold", "kg", required=True, lower=0.0, open_lower=True),
+    Key(
+        "within_blend_rsd",
+        Kind.NUMBER,
+        "relative standard deviation of single tablets from one blend, which no flowsheet can know",
+        required=True,
+        lower=0.0,
+        upper=0.5,
+        open_lower=True,
+    ),
+    Key("other_rsd", Kind.NUMBER, "relative standard deviation by die filling and assay", default=0.0, lower=0.0, upper=0.5),
+    Key("target", Kind.NUMBER, "mean content aimed at, over the label claim", default=1.0, lower=0.5, upper=1.5),
+    Key("tablets", Kind.WHOLE, "tablets sampled", default=STAGE_2, lower=STAGE_2, upper=2000),
+    Key("seed", Kind.WHOLE, "of the random numbers", default=1, lower=0, upper=2**31 - 1),
+    Key("start", Kind.QUANTITY, "when sampling begins", "s", default=0.0, lower=0.0),
+    Key("end", Kind.QUANTITY, "when it ends; the end of the run by default", "s", lower=0.0, open_lower=True),
     Key("label", Kind.LINE, "for plots and tables", default=""),
 )
 

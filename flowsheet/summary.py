@@ -15,7 +15,7 @@ from flowsheet.campaign_run import CampaignOutcome
 from flowsheet.display import Display, DisplayUnit, format_duration, format_number
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
-from flowsheet.results import BalanceRow, Results, SpecificationRow
+from flowsheet.results import BalanceRow, Results, SpecificationRow, UniformityRow
 from flowsheet.run import Outcome
 from flowsheet.tables import series, show
 from units.parameter import Parameter
@@ -32,6 +32,7 @@ def summary_text(outcome: Outcome) -> str:
         width = max(len(row.label) for row in results.specifications)
         lines.append("time out of specification:")
         lines += [f"  {row.label:<{width}}  {_outside(row):>12}  {_limits(row, display)}" for row in results.specifications]
+    lines += [_uniformity(row) for row in results.uniformity]
     if outcome.report is not None:
         lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
@@ -83,6 +84,13 @@ def campaign_json(outcome: CampaignOutcome) -> dict[str, Any]:
     }
 
 
+def _uniformity(row: UniformityRow) -> str:
+    values = ", ".join(format_number(value, 3) for value in (row.acceptance_value_1, row.acceptance_value_2))
+    chances = ", ".join(f"{format_number(100 * chance, 3)} %" for chance in (row.pass_probability_1, row.pass_probability))
+    verdict = f"passes at stage {1 if row.passes_stage_1 else 2}" if row.passes else "FAILS"
+    return f"{row.label}: {verdict}; acceptance values of 10 and 30 tablets {values} (at most 15); chance at stage 1, in all {chances}"
+
+
 def _outside(row: SpecificationRow) -> str:
     """Return the time out of specification; what lasts no time is counted in output points."""
     return f"{row.points_outside} point(s)" if row.points_outside and row.time_outside == 0 else format_duration(row.time_outside)
@@ -92,7 +100,8 @@ def _limits(row: SpecificationRow, display: Display) -> str:
     unit = display.attribute(row.unit, max(abs(row.minimum), abs(row.maximum)))
     parts = [f"range {_number(row.minimum, unit)} to {_number(row.maximum, unit)} {unit.text}".rstrip()]
     limits = [f"{word} {_number(value, unit)}" for word, value in (("from", row.lower), ("to", row.upper)) if not math.isnan(value)]
-    return f"{parts[0]}, allowed {' '.join(limits)}"
+    begin = f" after {format_duration(row.after)}" if row.after > 0 else ""
+    return f"{parts[0]}, allowed {' '.join(limits)}{begin}"
 
 
 def _number(value: float, unit: DisplayUnit) -> str:
@@ -108,6 +117,10 @@ def summary_json(outcome: Outcome) -> dict[str, Any]:
         "simulated_seconds": float(results.t[-1]),
         "balance": [{**_finite(asdict(row)), "closes": row.closes} for row in results.balance],
         "specifications": [{**_finite(asdict(row)), "time_outside": row.time_outside, "met": row.met} for row in results.specifications],
+        "uniformity": [
+            {**_finite(asdict(row)), "passes_stage_1": row.passes_stage_1, "passes_stage_2": row.passes_stage_2, "passes": row.passes}
+            for row in results.uniformity
+        ],
         "events": len(results.events),
         "solver": dict(results.stats),
         "report": None if outcome.report is None else str(outcome.report),
@@ -115,7 +128,13 @@ def summary_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    return {key: _number_or_none(value) for key, value in row.items()}
+
+
+def _number_or_none(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_number_or_none(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_text(results: Results, names: Sequence[str]) -> Iterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow, split_name
+from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow, UniformityRow, split_name
+from flowsheet.uniformity import STAGE_1, STAGE_2, TRIALS, acceptance_value, pass_probabilities, take_sample
 from units.stream import MEASURES, VOLUME
 
 Interval = tuple[float, float]
@@ -92,8 +94,9 @@ def specification_row(
     lower: float = math.nan,
     target: float = math.nan,
     upper: float = math.nan,
+    after: float = 0.0,
 ) -> SpecificationRow:
-    """Hold the course ``y`` (n,) at times ``t`` (n,) against its limits (SI; NaN where there is none).
+    """Hold the course ``y`` (n,) at times ``t`` (n,) against its limits (SI; NaN where there is none), which hold from ``after`` (s) on.
 
     Extremes and mean are those of the points and stretches at which the attribute is finite.
 
@@ -101,7 +104,7 @@ def specification_row(
     >>> row.time_above, row.met
     (5.0, False)
     """
-    y = np.asarray(y, dtype=float)
+    t, y = course_after(t, np.asarray(y, dtype=float), after)
     defined = np.isfinite(y)
     outside = ~defined | (y < lower) | (y > upper)
     steps = np.diff(t)
@@ -123,6 +126,58 @@ def specification_row(
         time_undefined=float(steps[~sound].sum()),
         duration=float(t[-1] - t[0]),
         points_outside=int(outside.sum()),
+        after=after,
+    )
+
+
+def course_after(t: np.ndarray, y: np.ndarray, after: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a course (n,) is from a time on, straight lines between its points; not a number if it does not reach that time.
+
+    >>> course_after(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0, 4.0]), 0.5)
+    (array([0.5, 1. , 2. ]), array([1., 2., 4.]))
+    """
+    if after <= t[0]:
+        return t, y
+    if after > t[-1]:
+        return np.array([after]), np.array([math.nan])
+    later = t > after
+    return np.append(after, t[later]), np.append(np.interp(after, t, y), y[later])
+
+
+# --- content uniformity -----------------------------------------------------------------------------------------------
+
+
+def uniformity_row(t: np.ndarray, content: np.ndarray, entry: Mapping[str, Any]) -> UniformityRow:
+    """Take a virtual sample of tablets and test it by USP <905>.
+
+    Parameters
+    ----------
+    t, content : (n,) times (s) and drug in the tablets made then (kg).
+    entry : the test as the resolved case has it (:class:`flowsheet.case.UniformitySpec`).
+    """
+    plain = {key: value["value"] if isinstance(value, Mapping) else value for key, value in entry.items()}
+    target, seed = 100.0 * plain["target"], int(plain["seed"])
+    shares = 100.0 * np.asarray(content, dtype=float) / plain["label_claim"]
+    window, deviations = (plain["start"], plain["end"]), (plain["within_blend_rsd"], plain["other_rsd"])
+    sample = take_sample(t, shares, window, int(plain["tablets"]), deviations, seed)
+    stages = [acceptance_value(sample.contents[:number], target) for number in (STAGE_1, STAGE_2)]
+    numbers: dict[str, Any] = {
+        f"{name}_{stage}": float(getattr(found, attribute))
+        for stage, found in enumerate(stages, start=1)
+        for name, attribute in (("mean", "mean"), ("deviation", "deviation"), ("reference", "reference"), ("acceptance_value", "value"))
+    }
+    first, either = pass_probabilities(t, shares, window, deviations, target, seed)
+    return UniformityRow(
+        label=plain["label"] or "Content uniformity",
+        target=target,
+        seed=seed,
+        times=tuple(sample.times.tolist()),
+        contents=tuple(sample.contents.tolist()),
+        **{name: plain[name] for name in ("assay", "mass", "label_claim", "within_blend_rsd", "other_rsd", "start", "end")},
+        **numbers,
+        pass_probability_1=first,
+        pass_probability=either,
+        trials=TRIALS,
     )
 
 

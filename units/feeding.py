@@ -43,7 +43,7 @@ FEEDER: tuple[Parameter, ...] = (
 )
 
 
-def add_modes(block, time: Any) -> None:
+def add_modes(block: Any, time: Any) -> None:
     """Add what the events of refilling set: before the first one the feeder is gravimetric."""
     block.refilling = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 while the refill valve is open")
     block.gravimetric = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 under weight control, 0 in volumetric mode")
@@ -55,7 +55,7 @@ def add_modes(block, time: Any) -> None:
         mode.fix(0)  # until the event that begins volumetric mode
 
 
-def add_refills(block, held: list[str]) -> None:
+def add_refills(block: Any, held: list[str]) -> None:
     """Add the events of refilling a feeder whose hopper holds some components."""
     block.refill_start = Event(
         guard=lambda b, t: b.mass[t] - b.refill_below,

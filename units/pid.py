@@ -22,6 +22,10 @@ LARGEST_BAND = 1e9
 """A proportional band (SI) beyond which a gain is as good as none."""
 
 
+PID: Any
+"""The block, which its data class below makes."""
+
+
 @declare_custom_block("PID", rule="build")
 class PIDData(UnitBlock):
     """PID controller in the standard form, with filtered derivative, limits, anti-windup, and bumpless manual and automatic modes.

@@ -12,9 +12,10 @@ from pyomo.network import Arc
 from flowsheet import Flowsheet, run_case
 from solvers import simulate
 from solvers.declare import Interpolation, Profile
-from units import laws
+from units import dissolving, laws
 from units.bioreactor import OPTIONS, BioreactorData
 from units.blender import ContinuousBlender
+from units.dissolution import DissolutionTester
 from units.diverter import Diverter
 from units.feeder import LossInWeightFeeder
 from units.kinetics.cho_batch import ChoBatchReactor
@@ -35,6 +36,8 @@ from units.sink import Sink
 from units.source import Source
 from units.splitter import Splitter
 from units.stream import Material
+from units.tablet_quality import TabletTester
+from units.weibull_dissolution import WeibullDissolution
 
 HERE = Path(__file__).parent
 HOUR = 3600.0
@@ -48,6 +51,7 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
+    **{"dissolution": DissolutionTester, "weibull_dissolution": WeibullDissolution, "tablet_quality": TabletTester},
     **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
     **{"overflow": OverflowReactor},
     **{"penicillin": PenicillinReactor, "cho_batch": ChoBatchReactor, "cho_fed_batch": ChoFedBatchReactor},
@@ -608,6 +612,87 @@ def draw_liquid_source_and_sink() -> None:
     save(figure, "liquid_source_and_sink.png")
 
 
+DRUG = {"dose": 25e-6, "solubility": 0.14, "median_size": 30e-6, "size_spread": 1.6}
+
+
+def draw_dissolution() -> None:
+    """Draw one size against its closed forms, many sizes, and what disintegration and a medium that fills up do to them."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    constant = 7e-10 * 0.14 / 1300.0
+    time = np.linspace(0.0, HOUR, 361)
+    one = DRUG | {"size_spread": 1.0, "classes": 1, "layers": 0, "volume": 1e3}
+    for follows, color, label in ((0, COLORS[0], "film of 30 µm"), (1, COLORS[1], "film as thick as the radius")):
+        trajectory = simulate(single(DissolutionTester, HOUR, {}, **one, film_follows=follows), time)
+        left.plot(time / 60, 100 * trajectory["unit.dissolved_share"], color=color, label=f"30 µm, {label}")
+        points = time[::12]
+        closed = dissolving.sink_dissolved(points, 15e-6, constant, 30e-6, film_follows=bool(follows))
+        left.plot(points / 60, 100 * closed, "o", ms=4, mfc="none", color=color)
+    many = simulate(single(DissolutionTester, HOUR, {}, **DRUG, layers=0, volume=1e3), time)
+    left.plot(time / 60, 100 * many["unit.dissolved_share"], color=COLORS[2], label="20 sizes around 30 µm")
+    left.plot([], [], "o", ms=4, mfc="none", color="0.4", label="closed form")
+    left.set(title="Much liquid, particles free at the start")
+    for given, color, label in (
+        ({"layers": 0, "volume": 1e3}, COLORS[2], "much liquid, no tablet"),
+        ({"layers": 0}, COLORS[0], "900 mL, five times enough"),
+        ({"layers": 0, "volume": 0.2e-3}, COLORS[1], "200 mL, just enough"),
+        ({"layers": 10, "disintegration_time": 900.0}, "0.4", "900 mL, disintegration in 15 min"),
+    ):
+        trajectory = simulate(single(DissolutionTester, HOUR, {}, **DRUG, **given), time)
+        right.plot(time / 60, 100 * trajectory["unit.dissolved_share"], color=color, label=label)
+    right.set(title="20 sizes: medium and disintegration")
+    for axes in (left, right):
+        axes.set(xlabel="time (min)", ylabel="dissolved (%)", xlim=(0, 60), ylim=(0, 103))
+        axes.legend(frameon=False, fontsize=8)
+    save(figure, "dissolution.png")
+
+
+def draw_weibull_dissolution() -> None:
+    """Draw Weibull's curves of three exponents, and the curve of particles to which one of them comes close."""
+    time = np.linspace(0.0, HOUR, 361)
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for shape, color in zip((0.8, 1.0, 2.0), COLORS, strict=True):
+        trajectory = simulate(single(WeibullDissolution, HOUR, {}, dose=25e-6, scale=600.0, shape=shape), time)
+        axes.plot(time / 60, 100 * trajectory["unit.dissolved_share"], color=color, label=f"Weibull, 10 min, exponent {shape:g}")
+    particles = simulate(single(DissolutionTester, HOUR, {}, **DRUG), time)
+    axes.plot(time / 60, 100 * particles["unit.dissolved_share"], color="0.4", ls="--", label="20 sizes around 30 µm, 900 mL")
+    axes.set(xlabel="time (min)", ylabel="dissolved (%)", xlim=(0, 60), ylim=(0, 103))
+    axes.legend(frameon=False)
+    save(figure, "weibull_dissolution.png")
+
+
+def draw_tablet_quality() -> None:
+    """Draw what more pressure does to one tablet of 250 mg: harder, slower to disintegrate, less dissolved."""
+    pressure = np.linspace(20e6, 300e6, 57)
+    density = laws.kawakita_density(pressure, 0.30, 0.72, 0.05e-6)
+    strength = laws.kuentz_leuenberger_strength(density, 12e6, 0.45)
+    thickness = 250e-6 / (1500.0 * math.pi * 0.010**2 / 4 * density)
+    given = {"label_claim": 25e-6, "solubility": 0.8, "median_size": 50e-6, "size_spread": 1.6, "pore_factor": 3e-5, "test_time": 900.0}
+    model = single(TabletTester, 1.0, {}, **given)
+    signals = {"assay": 0.1, "tablet_mass": 250e-6}
+    courses = {"tablet_density": density, "tensile_strength": strength, "tablet_thickness": thickness}
+    for name in (*signals, *courses):
+        model.unit.component(name).fix(signals.get(name, 0.5))
+    found = {name: [] for name in ("porosity", "hardness", "disintegration_time", "dissolved_share")}
+    for k in range(len(pressure)):
+        trajectory = simulate(model, [0.0], inputs={f"unit.{name}": float(course[k]) for name, course in courses.items()})
+        for name, values in found.items():
+            values.append(trajectory[f"unit.{name}"][0])
+    figure, axes = plt.subplots(2, 2, figsize=(10, 5.2), sharex=True, layout="constrained")
+    panels = (
+        ("porosity (%)", "porosity", 100.0),
+        ("hardness (N)", "hardness", 1.0),
+        ("disintegration (min)", "disintegration_time", 1 / 60),
+        ("dissolved in 15 min (%)", "dissolved_share", 100.0),
+    )
+    for axis, (label, name, scale) in zip(axes.flat, panels, strict=True):
+        axis.plot(pressure / 1e6, scale * np.array(found[name]), color=COLORS[0])
+        axis.set(ylabel=label, xlim=(0, 300))
+    for axis in axes[1]:
+        axis.set(xlabel="compression pressure (MPa)")
+    figure.suptitle("A tablet of 250 mg, 10 mm wide, compressed more and more", fontsize=11)
+    save(figure, "tablet_quality.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
@@ -621,7 +706,8 @@ def main() -> None:
         draw_cho_fed_batch,
     )
     signals = (draw_pid, draw_sensor, draw_ratio)
-    for draw in (*powder, *liquid, *signals):
+    tablets = (draw_dissolution, draw_weibull_dissolution, draw_tablet_quality)
+    for draw in (*powder, *tablets, *liquid, *signals):
         draw()
     for name in PAGES:
         page = HERE / f"{name}.md"

@@ -14,6 +14,8 @@ BOX_HEIGHT, ICON = 66, 54
 ROW, PASSING, MARGIN, LANE, RECYCLE = 128, 34, 22, 12, 34
 NARROWEST, WIDEST = 132, 236
 STREAM_COLOR, SIGNAL_COLOR = "#33475B", "#9A5B00"
+SMALL = 760
+"""Width (points) below which a drawing is shown as it is."""
 LONGEST = 26
 """Most characters of a name that are drawn; the rest shows when pointed at."""
 
@@ -90,8 +92,10 @@ def flowsheet_svg(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream], si
         f'<path d="M0 0L10 5L0 10z" fill="{color}"/></marker>'
         for name, color in (("tip", STREAM_COLOR), ("signal-tip", SIGNAL_COLOR))
     )
+    # the style sheet keeps wide drawings legible on narrow screens; a small one is not to be blown up
+    small = ' style="min-width:0"' if width < SMALL else ""
     return (
-        f'<svg class="flowsheet" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
+        f'<svg class="flowsheet" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"{small} role="img" '
         f'aria-label="Flowsheet of {counted}"><defs>{tips}</defs>' + "".join(parts) + "</svg>"
     )
 

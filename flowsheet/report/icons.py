@@ -18,6 +18,10 @@ _ICONS = {
         '<path d="M7 8H29V27Q29 33 18 33Q7 33 7 27z"/><path d="M7 15H29M18 3V26M12 26H24"/>'
         '<circle cx="12" cy="21" r="1.5"/><circle cx="24" cy="20" r="1.5"/>',
     ),
+    "dissolution_tester": '<path d="M7 5V24Q7 33 18 33Q29 33 29 24V5M7 12H29"/><path d="M18 2V24M12 21V27H24V21z"/>'
+    '<circle cx="12.5" cy="17" r="1.2"/><circle cx="24" cy="16" r="1.2"/>',
+    "weibull_dissolution": '<path d="M5 4V31H33"/><path d="M5 31C9 14 16 9 32 8"/><path d="M5 8H10M13 8H17M20 8H24" stroke-width="1"/>',
+    "tablet_tester": '<path d="M4 16Q4 9 18 9Q32 9 32 16V20Q32 27 18 27Q4 27 4 20z"/><path d="M11 17L16 22L26 12"/>',
     "source": '<circle cx="18" cy="18" r="14"/><path d="M10 18H25M19 11L26 18L19 25"/>',
     "sink": '<path d="M4 10V32H32V10"/><path d="M18 3V22M11 16L18 23L25 16"/>',
     "mixer": '<path d="M3 8H12L20 18H33M3 28H12L20 18"/><path d="M27 12L33 18L27 24"/>',

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flowsheet.display import DisplayUnit, format_number, printable
 from flowsheet.results import SpecificationRow
-from flowsheet.tables import intervals_outside
+from flowsheet.tables import course_after, intervals_outside
 
 # Okabe and Ito (2008), "Color universal design": told apart by all kinds of color vision
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#1B2733"
@@ -136,20 +136,20 @@ def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: 
         for band in bands:
             if band.disturbance:
                 axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=ORANGE, alpha=0.18, linewidth=0, zorder=0)
-        _finish(axes, axis, unit.text)
-        return _svg(figure)
+        finish(axes, axis, unit.text)
+        return svg_text(figure)
 
 
 def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis) -> None:
-    x, shown = axis.unit.shown(t), unit.shown(y)
+    x, shown, begin = axis.unit.shown(t), unit.shown(y), axis.unit.shown(row.after)
     lower, upper = unit.shown(row.lower), unit.shown(row.upper)
     low, high = _range([*shown[np.isfinite(shown)], *(z for z in (lower, upper, unit.shown(row.target)) if math.isfinite(z))])
     axes.set_ylim(low, high)
     for limit, beyond, edge, name in ((upper, np.greater, high, "upper limit"), (lower, np.less, low, "lower limit")):
         if math.isnan(limit):
             continue
-        axes.axhline(limit, color=INK, linestyle=(0, (6, 3)), linewidth=1.1)
-        axes.axhspan(limit, edge, facecolor="#F3EDE8", linewidth=0, zorder=0)
+        axes.plot([begin, axis.unit.shown(axis.horizon)], [limit, limit], color=INK, linestyle=(0, (6, 3)), linewidth=1.1)
+        axes.fill_between([begin, axis.unit.shown(axis.horizon)], limit, edge, facecolor="#F3EDE8", linewidth=0, zorder=0)
         axes.annotate(
             f"{name} {format_number(limit)}",
             (1, limit),
@@ -166,7 +166,7 @@ def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow
             x,
             shown,
             limit,
-            where=beyond(shown, limit),
+            where=beyond(shown, limit) & (t >= row.after),
             interpolate=True,
             facecolor=VERMILLION,
             alpha=0.35,
@@ -176,7 +176,7 @@ def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow
         )
     if math.isfinite(row.target):
         axes.axhline(unit.shown(row.target), color=FAINT, linestyle=":", linewidth=1.1)
-    for start, end in intervals_outside(t, y, row.lower, row.upper):
+    for start, end in intervals_outside(*course_after(t, y, row.after), row.lower, row.upper):
         axes.axvspan(axis.unit.shown(start), axis.unit.shown(end), ymax=0.025, facecolor=VERMILLION, linewidth=0, zorder=3)
     axes.plot(*thin(x, shown), color=BLUE, linewidth=1.5)
 
@@ -233,11 +233,11 @@ def course_figure(t: np.ndarray, lines: Sequence[Line], unit: DisplayUnit, axis:
                 axes.plot(*thin(axis.unit.shown(t), shown[k]), color=line.color, linestyle=line.dash, linewidth=1.3, label=label)
             values = np.concatenate([shown[k] for k in group])
             axes.set_ylim(*_range(values[np.isfinite(values)]))
-            _finish(axes, axis, unit.text, ticks=6 if len(groups) == 1 else 3, last=axes is rows[-1])
+            finish(axes, axis, unit.text, ticks=6 if len(groups) == 1 else 3, last=axes is rows[-1])
         if labeled:
             figure.legend(loc="upper left", ncols=4, handlelength=1.8, columnspacing=1.4, borderaxespad=0.1)
         figure.align_ylabels()
-        return _svg(figure)
+        return svg_text(figure)
 
 
 def apart(courses: Sequence[np.ndarray]) -> bool:
@@ -259,7 +259,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return middle - 0.6 * span, middle + 0.6 * span
 
 
-def _finish(axes: Axes, axis: TimeAxis, unit: str, ticks: int = 6, last: bool = True) -> None:
+def finish(axes: Axes, axis: TimeAxis, unit: str, ticks: int = 6, last: bool = True) -> None:
+    """Give axes their time, their unit and their ticks, and mark what a run did not come to."""
     end = axis.unit.shown(axis.horizon)
     axes.set_xlim(0, end)
     if last:
@@ -287,7 +288,8 @@ def _finish(axes: Axes, axis: TimeAxis, unit: str, ticks: int = 6, last: bool = 
         )
 
 
-def _svg(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
+    """Return a figure as SVG text, the same bytes for the same figure."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # a name in a script that the font lacks shows as boxes; the table beside has it in full

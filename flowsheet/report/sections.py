@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from flowsheet.display import DisplayUnit, format_duration, format_number
+from flowsheet.report import uniformity
 from flowsheet.report.drawing import DrawnSignal, DrawnStream, DrawnUnit, flowsheet_svg
 from flowsheet.report.markup import Cell, Verdict, card, image, judged, note, number, pairs, row, table, text
 from flowsheet.report.plots import DASHES, LINES, Band, Line, attribute_figure, course_figure
@@ -17,7 +18,7 @@ from flowsheet.report.resolved import readable
 from flowsheet.report.view import View
 from flowsheet.results import BALANCE_LIMIT, Field, SpecificationRow, StreamRow, UnitRow
 from flowsheet.results_layout import case_digest
-from flowsheet.tables import StreamTableRow, intervals_outside, is_liquid, liquid_table, stream_flows, stream_table
+from flowsheet.tables import StreamTableRow, course_after, intervals_outside, is_liquid, liquid_table, stream_flows, stream_table
 from units.stream import VOLUME
 
 MOST_CARDS = 5
@@ -29,8 +30,9 @@ MOST_EVENTS = 40
 
 
 def verdicts(view: View) -> str:
-    """Return the strip of cards: run, balance, and each quality attribute."""
-    return strip([_run_card(view), _balance_card(view), *(attribute_card(view, spec) for spec in view.results.specifications)])
+    """Return the strip of cards: run, balance, each quality attribute and each test of content uniformity."""
+    attributes = [attribute_card(view, spec) for spec in view.results.specifications]
+    return strip([_run_card(view), _balance_card(view), *attributes, *uniformity.cards(view)])
 
 
 def strip(cards: Sequence[str]) -> str:
@@ -85,11 +87,12 @@ def _points(spec: SpecificationRow) -> str:
 
 
 def _limits(spec: SpecificationRow, unit: DisplayUnit) -> str:
+    begin = f" after {format_duration(spec.after)}" if spec.after > 0 else ""
     if math.isnan(spec.lower):
-        return f"at most {unit.label(spec.upper)}"
+        return f"at most {unit.label(spec.upper)}{begin}"
     if math.isnan(spec.upper):
-        return f"at least {unit.label(spec.lower)}"
-    return f"{format_number(unit.shown(spec.lower))} to {unit.label(spec.upper)}"
+        return f"at least {unit.label(spec.lower)}{begin}"
+    return f"{format_number(unit.shown(spec.lower))} to {unit.label(spec.upper)}{begin}"
 
 
 # --- flowsheet --------------------------------------------------------------------------------------------------------
@@ -161,6 +164,7 @@ def _specification_cells(view: View, spec: SpecificationRow) -> list[Cell]:
     times = [number(format_duration(x)) for x in (spec.time_below, spec.time_above)]
     outside = number(f"{format_duration(spec.time_outside)} ({_share(spec)})")
     label = f"{spec.label} [{unit.text}]" if unit.text else spec.label
+    label += f", after {format_duration(spec.after)}" if spec.after > 0 else ""
     return [Cell(label), judged(said, verdict), *numbers, *extremes, *times, outside]
 
 
@@ -186,7 +190,7 @@ def _attribute_figure(view: View, spec: SpecificationRow) -> str:
     svg = attribute_figure(view.results.t, view.results[spec.variable], spec, unit, view.axis, (*view.disturbances, *view.happenings))
     caption = f"<b>{text(spec.label)}</b> <code>{text(spec.variable)}</code>"
     if not spec.met:
-        times = len(intervals_outside(view.results.t, view.results[spec.variable], spec.lower, spec.upper))
+        times = len(intervals_outside(*course_after(view.results.t, view.results[spec.variable], spec.after), spec.lower, spec.upper))
         often = "once" if times == 1 else f"{times} times" if times else f"at {_points(spec)}"
         caption += f' <span class="outside">✗ out of specification {often}, {format_duration(spec.time_outside)} in all</span>'
     told = f"{spec.label} over time; limits {_limits(spec, unit)}; out of specification {format_duration(spec.time_outside)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowsheet.verify import bioreactors, circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, units
+from flowsheet.verify import bioreactors, circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, tablets, units
 from flowsheet.verify.problems import InitialValueProblem, build_model, published
 from flowsheet.verify.rung import RULE, Group, Outcome, Run, Rung
 from flowsheet.verify.runs import at_end, event_times, simulated
@@ -121,6 +121,15 @@ def _derived(
         )
         for method in Method
     )
+
+
+def _dissolved(name: str, what: str, *, film_follows: bool, sink: bool) -> Rung:
+    """Return a rung that compares shares of a drug in solution at three times; the unit fades its last 1e-7 and is off by 1e-11 there."""
+    closed = tablets.shares_in_sink if sink else tablets.shares_in_just_enough
+    labels = (f"X({time:g})" for time in tablets.REDUCED_TIMES)
+    values = dict(zip(labels, closed(film_follows=film_follows), strict=True))
+    prepare = partial(tablets.dissolving_particles, film_follows=film_follows, sink=sink)
+    return _closed(name, Group.UNIT, f"share dissolved at 3 times, {what}", values, prepare, agreed=10.5)
 
 
 def _optimum(name: str, what: str, value: float, digits: float, solve: Callable[[], Optimum], source: str, standing: Standing) -> Rung:
@@ -300,6 +309,20 @@ LADDER: tuple[Rung, ...] = (
         "mass in a hopper that empties, at 5 times",
         dict(zip((f"m({time:g} s)" for time in units.EMPTYING_TIMES), units.hopper_mass(), strict=True)),
         units.emptying_feeder,
+    ),
+    _dissolved("dissolution", "constant film, much liquid", film_follows=False, sink=True),
+    _dissolved("dissolution-thinning", "film as thick as the radius, much liquid", film_follows=True, sink=True),
+    _dissolved("dissolution-filling", "constant film, medium that the dose just fills", film_follows=False, sink=False),
+    _dissolved("dissolution-filling-thinning", "film as thick as the radius, same medium", film_follows=True, sink=False),
+    _closed(
+        "acceptance-value",
+        Group.UNIT,
+        "acceptance values of content uniformity, 5 samples",
+        tablets.ACCEPTANCE_VALUES,
+        tablets.acceptance_values,
+        asked=((1e-8, 6.0),),
+        source="by hand from USP <905>; the third is usp.org's own example",
+        agreed=7.0,
     ),
     _closed(
         "balance",

@@ -155,6 +155,7 @@ MISTAKES = {
     "specification without index": ([('"press.assay[api]"', '"press.assay"')], 3, ["name one of press.assay[excipient], press.assay[api]"]),
     "limits swapped": ([('lower = "9.5 %"', 'lower = "11 %"')], 3, ["has to lie above"]),
     "specification without limits": ([('lower = "1.7 MPa"', 'target = "1.7 MPa"')], 3, ["needs a limit"]),
+    "specification after the run": ([('lower = "1.7 MPa"', 'after = "3 h"\nlower = "1.7 MPa"')], 3, ["after: the run ends before"]),
     "specification of another dimension": ([('lower = "1.7 MPa"', 'lower = "1.7 mm"')], 3, ["got mm, expected"]),
     "a table expected": ([("[solver]", "solver = 3\n[display.x]\n[output.y]")], 3, []),
 }

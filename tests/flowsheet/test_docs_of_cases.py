@@ -108,6 +108,7 @@ def test_all_keys_are_documented() -> None:
         schema.STREAM,
         schema.PROFILE,
         schema.SPECIFICATION,
+        schema.UNIFORMITY,
     )
     for key in (*(key.name for table in tables for key in table if key.name not in ("units", "materials", "streams")), *schema.DISPLAY):
         assert re.search(rf"`\[*{key}\b", text), key

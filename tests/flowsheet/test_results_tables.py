@@ -66,6 +66,19 @@ def test_what_is_not_a_number_is_never_within():
     assert math.isnan(nothing.maximum)
 
 
+def test_limits_that_hold_from_a_time_on():
+    """A straight line from 0 to 10: below 5 until t = 5, which does not count before t = 4."""
+    t, y = np.linspace(0.0, 10.0, 6), np.linspace(0.0, 10.0, 6)
+    row = specification_row(t, y, variable="x", lower=5.0, after=4.5)
+    assert (row.time_below, row.points_outside, row.minimum, row.duration) == (0.5, 1, 4.5, 5.5)
+    assert row.mean == pytest.approx(7.25)
+    assert specification_row(t, y, variable="x", lower=5.0, after=5.0).met
+    assert specification_row(t, y, variable="x", lower=5.0, after=0.0) == specification_row(t, y, variable="x", lower=5.0)
+    late = specification_row(t, y, variable="x", lower=5.0, after=11.0)  # a run that stopped before
+    assert not late.met
+    assert np.isnan(late.minimum)
+
+
 @pytest.mark.parametrize("value", [3.0, -1.0, math.nan, math.inf, -math.inf])
 def test_a_single_point_out_of_limits_is_out_of_specification(value):
     alone = specification_row(np.array([0.0]), np.array([value]), variable="x", lower=0.0, upper=2.0)

@@ -53,6 +53,17 @@ def decay(start: float = 2.0) -> ConcreteModel:
     return model
 
 
+def test_one_output_that_depends_on_every_state(derive: Derive) -> None:
+    """The sum of two decays: its derivative by the states is a row without a gap."""
+    model = model_with_time(2.0)
+    model.k = Param(initialize=0.7, mutable=True)
+    add_states(model, x=(2.0, lambda m, t: -m.k * m.x[t]), y=(1.0, lambda m, t: -2 * m.k * m.y[t]))
+    model.both = Expression(model.t, rule=lambda m, t: m.x[t] + m.y[t])
+    t = np.linspace(0, 2, 5)
+    found = derive(model, ["k"], "both", t, rtol=1e-10, atol=1e-12)["both", "k"]
+    assert found == pytest.approx(-2 * t * np.exp(-0.7 * t) - 2 * t * np.exp(-1.4 * t), abs=1e-8)
+
+
 def test_decay_by_rate_feed_and_start(derive: Derive) -> None:
     model = decay()
     t, k, u, x0 = np.linspace(0, 3, 7), 0.7, 0.3, 2.0

@@ -16,6 +16,7 @@ from units.blender import ContinuousBlender
 from units.chute import Chute
 from units.delumper import Delumper
 from units.dispersion_blender import DispersionBlender
+from units.dissolution import DissolutionTester
 from units.diverter import Diverter
 from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
@@ -29,6 +30,8 @@ from units.sensor import Sensor
 from units.sink import Sink
 from units.source import Source
 from units.splitter import Splitter
+from units.tablet_quality import TabletTester
+from units.weibull_dissolution import WeibullDissolution
 
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 FEEDER = {"composition": {"api": 1.0}, "setpoint": 2.0 / 3600}
@@ -36,6 +39,7 @@ LOOP = {
     **{"measured_unit": "kg", "output_unit": "m", "setpoint": 2.5e-4, "gain": 20.0, "integral_time": 20.0},
     **{"lower": 0.005, "upper": 0.015, "initial_output": 0.01},
 }
+DRUG = {"solubility": 0.2, "median_size": 50e-6}
 
 CASES = [
     pytest.param(Source, {"flow": 1e-3}, id="source"),
@@ -61,10 +65,15 @@ CASES = [
     pytest.param(Sensor, {"measured_unit": "kg"}, id="sensor"),
     pytest.param(Sensor, {"dead_time": 5.0, "dead_time_cells": 4, "sampling_period": 2.0, "quantum": 0.1}, id="sampled sensor"),
     pytest.param(Ratio, {"measured_unit": "kg/s", "output_unit": "kg/s", "ratio": 0.1}, id="ratio"),
+    pytest.param(DissolutionTester, DRUG | {"dose": 25e-6, "classes": 3, "layers": 2}, id="dissolution"),
+    pytest.param(DissolutionTester, DRUG | {"dose": 0.0, "classes": 1, "layers": 0, "film_follows": 0}, id="dissolution of nothing"),
+    pytest.param(WeibullDissolution, {"dose": 25e-6, "scale": 600.0}, id="weibull dissolution"),
+    pytest.param(TabletTester, DRUG | {"label_claim": 25e-6, "classes": 3}, id="tablet tester"),
+    pytest.param(TabletTester, DRUG | {"label_claim": 25e-6, "film_follows": 0}, id="tablet tester, constant film"),
 ]
 
 
-_MODES = ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end", "engaged", "live", "diverting", "began")
+_MODES = ("refilling", "gravimetric", "frozen_speed", "frozen_factor", "settle_end", "engaged", "live", "diverting", "began", "exposed")
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES)
