@@ -13,11 +13,12 @@ from pyomo.network import Port
 from flowsheet import schema
 from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
+from flowsheet.case_data import read_data
 from flowsheet.case_phases import read_phases
 from flowsheet.connections import Ports, carrying_fault, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
-from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, listed, shown
+from flowsheet.problems import CaseErrors, ConnectionErrors, DataErrors, Problem, listed, shown
 from flowsheet.quantities import QuantityError, conversion
 from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
@@ -60,6 +61,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     Raises
     ------
     CaseErrors : the case is invalid; all problems are told.
+    DataErrors : the case is valid but its measured data cannot be used.
     ConnectionErrors : the case is valid but its units are not connected as they have to be.
     """
     _check_schema(document, check)
@@ -79,8 +81,11 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     taken = driven | {variable: "a phase of the recipe" for spec in phases for variable in (*spec.phase.sets, *spec.phase.ramps)}
     profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
     specifications = _read_specifications(check, top["specifications"], units)
+    data = read_data(check, top["data"], lambda path, variable: _find_variable(check, path, variable, units), horizon, file)
     if check.problems:
-        raise CaseErrors(_in_order(check.problems))
+        raise CaseErrors(_in_order(check.problems + check.data))
+    if check.data:
+        raise DataErrors(_in_order(check.data))
     if check.connections:
         raise ConnectionErrors(_in_order(check.connections))
     return Case(
@@ -99,13 +104,14 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         phases=phases,
         profiles=profiles,
         specifications=specifications,
+        data=data,
         warnings=tuple(_in_order(check.warnings)),
         file=file,
     )
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+    return sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
 
 
 def _check_schema(document: Mapping[str, Any], check: Checker) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from pyomo.environ import ConcreteModel
 
-from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UnitRow, make_fields
+from flowsheet.results import BalanceRow, Field, Measurement, Results, SpecificationRow, StreamRow, UnitRow, make_fields
 from flowsheet.results_layout import canonical_json
-from flowsheet.tables import balance_row, specification_row
+from flowsheet.tables import balance_row, fit_row, specification_row
 from solvers import Status, Trajectory
 from units.stream import MEASURES
 
@@ -44,6 +44,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         {name: trajectory.doc(name) for name in names},
     )
     counters = {name: int(count) for name, count in trajectory.stats.as_dict().items() if name != "seconds"}
+    data = case.get("data", ())
     if trajectory.status is not Status.COMPLETE and not stopped_because:
         stopped_because = "the run did not reach its end"
     return Results(
@@ -59,6 +60,8 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         units=tuple(_unit(model, name, entry) for name, entry in case.get("units", {}).items()),
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),
+        measurements=tuple(row for entry in data for row in _measurements(entry)),
+        fits=tuple(fit_row(trajectory.t, np.asarray(trajectory[entry["variable"]]), _measurements(entry)) for entry in data),
     )
 
 
@@ -127,6 +130,12 @@ def _specification(trajectory: Trajectory, entry: Mapping[str, Any]) -> Specific
     return specification_row(
         trajectory.t, course, variable=variable, label=entry.get("label", ""), unit=trajectory.unit(variable), **limits
     )
+
+
+def _measurements(entry: Mapping[str, Any]) -> list[Measurement]:
+    deviations = [math.nan if deviation is None else deviation for deviation in entry["deviations"]]
+    rows = zip(entry["times"], entry["values"], deviations, strict=True)
+    return [Measurement(entry["variable"], entry["unit"], *row, entry["label"]) for row in rows]
 
 
 def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:

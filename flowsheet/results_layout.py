@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, get_type_hints
 
-from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UnitRow
+from flowsheet.results import BalanceRow, FitRow, Measurement, SpecificationRow, StreamRow, UnitRow
 from solvers import EventRecord
 
 FORMAT = "flowsheet results"
-SCHEMA = 2
+SCHEMA = 3
 RESULTS_FILE = "results.h5"
 RUN_FILE = "run.json"
 
@@ -31,15 +31,18 @@ TABLES: dict[str, tuple[type, str]] = {
     "specifications": (SpecificationRow, "specification"),
     "streams": (StreamRow, "stream_number"),
     "units": (UnitRow, "unit_number"),
+    "measurements": (Measurement, "measurement_number"),
+    "fits": (FitRow, "fit_number"),
 }
 """Group, row type and dimension of each table."""
 
-COLUMN_NAMES = {("events", "time"): "event_time"}
+COLUMN_NAMES = {("events", "time"): "event_time", ("measurements", "time"): "measurement_time"}
 """Columns that cannot bear their own name because a dimension of the whole file has it."""
 
 COLUMN_UNITS = {
     **{("specifications", name): "s" for name in ("time_below", "time_above", "time_undefined", "duration")},
     ("events", "time"): "s",
+    ("measurements", "time"): "s",
 }
 
 

@@ -154,6 +154,8 @@ def _write_tables(file: h5py.File, results: Results) -> None:
         "specifications": results.specifications,
         "streams": results.streams,
         "units": results.units,
+        "measurements": results.measurements,
+        "fits": results.fits,
     }
     for name, (row_type, dimension) in TABLES.items():
         rows = rows_of[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from flowsheet.display import format_duration
-from flowsheet.report import sections
+from flowsheet.report import measured, sections
 from flowsheet.report.markup import section, text
 from flowsheet.report.view import View
 from flowsheet.results import Results
@@ -18,6 +18,7 @@ INTENDED_USE = (
 _SECTIONS = (
     ("flowsheet", "Flowsheet", sections.drawing),
     ("quality", "Quality attributes against specification", sections.quality),
+    ("data", "Measured data", measured.data),
     ("streams", "Streams", sections.streams),
     ("balance", "Material balance", sections.balance),
     ("units", "Units", sections.units),
@@ -36,8 +37,9 @@ def render(results: Results) -> str:
     view = View(results)
     style = files("flowsheet.report").joinpath("style.css").read_text(encoding="utf-8")
     mark = "" if view.complete else "INCOMPLETE – "
-    links = "".join(f'<a href="#{name}">{text(title)}</a>' for name, title, _ in _SECTIONS)
-    body = "".join(section(name, title, write(view)) for name, title, write in _SECTIONS)
+    chosen = [entry for entry in _SECTIONS if entry[0] != "data" or results.fits]
+    links = "".join(f'<a href="#{name}">{text(title)}</a>' for name, title, _ in chosen)
+    body = "".join(section(name, title, write(view)) for name, title, write in chosen)
     count = len(results.units)
     subtitle = f"Case {results.case.get('name', '–')} · {count} units · {len(results.streams)} streams · {_span(view)}"
     return (

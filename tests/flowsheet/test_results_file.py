@@ -230,9 +230,9 @@ def test_files_of_another_kind_are_refused(saved, tmp_path, monkeypatch):
     (tmp_path / "text.h5").write_text("time,assay\n")
     with pytest.raises(InputDataError, match="not an HDF5 file"):
         open_results(tmp_path / "text.h5")
-    monkeypatch.setattr(results_write, "SCHEMA", 3)
+    monkeypatch.setattr(results_write, "SCHEMA", 4)
     path.write_bytes(to_bytes(results))
-    with pytest.raises(InputDataError, match=r"schema 3; this version reads schema 2"):
+    with pytest.raises(InputDataError, match=r"schema 4; this version reads schema 3"):
         open_results(path)
 
 
@@ -257,7 +257,7 @@ def test_missing_columns_are_told(saved, tmp_path, place):
         del file[place]
     image = target.read_bytes()
     target.write_bytes(image + seal(image))
-    with pytest.raises(InputDataError, match=r"schema 2"):
+    with pytest.raises(InputDataError, match=r"schema 3"):
         open_results(target)
 
 
