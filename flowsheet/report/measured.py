@@ -16,9 +16,9 @@ from flowsheet.results import Field, FitRow, split_name
 def fit_card(view: View) -> str:
     """Return the card that says how well the run fits what was measured."""
     fits = view.results.fits
-    known = [fit.r_squared for fit in fits if not math.isnan(fit.r_squared)]
-    said = f"R² {format_number(min(known), 3)} to {format_number(max(known), 3)}" if len(known) > 1 else ""
-    said = said or (f"R² {format_number(known[0], 3)}" if known else "No R²: samples that do not vary")
+    known = sorted(fit.r_squared for fit in fits if not math.isnan(fit.r_squared))
+    ends = dict.fromkeys(format_number(value, 3) for value in (*known[:1], *known[-1:]))
+    said = f"R² {' to '.join(ends)}" if ends else "No R²: samples that do not vary"
     compared, samples = sum(fit.compared for fit in fits), sum(fit.samples for fit in fits)
     count = f"{len(fits)} variable{'s' if len(fits) != 1 else ''}"
     left_out = "" if compared == samples else f" of {samples}; the others lie after the end of the run"

@@ -220,6 +220,10 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
         if band.label and not band.disturbance:
             if width > 0.05 * axis.unit.shown(axis.horizon):
                 strip.text(start + width / 2, y + 0.48, printable(band.label), ha="center", va="center", fontsize=7.5)
+        elif band.label and band.start < 0.25 * axis.horizon and band.end > 0.6 * axis.horizon:
+            # beside it there is no room
+            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+            strip.text(start + width / 2, y + 0.48, printable(band.label), ha="center", va="center", fontsize=7, bbox=box)
         elif band.label:
             late = band.end > 0.6 * axis.horizon
             strip.annotate(
