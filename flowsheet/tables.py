@@ -149,6 +149,8 @@ def fit_row(t: np.ndarray, y: np.ndarray, measured: Sequence[Measurement]) -> Fi
     values, deviations = (np.array([getattr(row, name) for row in reached]) for name in ("value", "deviation"))
     misfit = np.interp([row.time for row in reached], t, y) - values if reached else np.zeros(0)
     spread = float(np.sum((values - np.mean(values)) ** 2)) if reached else 0.0
+    # values that differ by the rounding of their mean do not vary
+    varies = reached and spread > len(reached) * (1e-14 * float(np.max(np.abs(values)))) ** 2
     weighted = np.isfinite(deviations)
     return FitRow(
         variable=first.variable,
@@ -156,7 +158,7 @@ def fit_row(t: np.ndarray, y: np.ndarray, measured: Sequence[Measurement]) -> Fi
         unit=first.unit,
         samples=len(measured),
         compared=len(reached),
-        r_squared=1 - float(np.sum(misfit**2)) / spread if spread > 0 else math.nan,
+        r_squared=1 - float(np.sum(misfit**2)) / spread if varies else math.nan,
         rms=float(np.sqrt(np.mean(misfit**2))) if reached else math.nan,
         weighted=int(weighted.sum()),
         normalized=float(np.mean((misfit[weighted] / deviations[weighted]) ** 2)) if weighted.any() else math.nan,

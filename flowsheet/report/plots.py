@@ -52,6 +52,9 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "flowsheet",
 }
 
+CLOUD = 150
+"""More samples than this are drawn as faint dots behind the curve."""
+
 BUCKETS = 500
 """Columns into which a course is divided for drawing: about two per printed millimeter of the widest figure."""
 
@@ -100,9 +103,11 @@ def _draw_measured(axes: Axes, series: Series | None, unit: DisplayUnit, axis: T
     t, y = thin(axis.unit.shown(series.t[within]), unit.shown(series.values[within]))
     deviations = unit.factor * series.deviations[within]
     bars = deviations if len(t) == len(deviations) and np.isfinite(deviations).any() else None
-    # samples at the start and the end are seen whole
-    look: dict[str, Any] = {"markersize": 4, "markerfacecolor": "white", "capsize": 2, "elinewidth": 0.9, "clip_on": False}
-    axes.errorbar(t, y, bars, fmt="o", color=color, zorder=3, **look)
+    # samples at the start and the end are seen whole; a cloud of them lies behind the curve
+    look: dict[str, Any] = {"markersize": 4, "markerfacecolor": "white", "capsize": 2, "elinewidth": 0.9, "clip_on": False, "zorder": 3}
+    if len(t) > CLOUD:
+        look |= {"markersize": 2, "markerfacecolor": color, "markeredgewidth": 0, "capsize": 0, "alpha": 0.3, "zorder": 1.5}
+    axes.errorbar(t, y, bars, fmt="o", color=color, **look)
     spread = 0.0 if bars is None else np.nan_to_num(bars)
     return [*(y - spread), *(y + spread)]
 

@@ -182,6 +182,9 @@ def test_samples_that_do_not_vary_have_no_r_squared(folder: Path) -> None:
     results = run_case(folder, folder / "out")
     assert all(math.isnan(row.r_squared) for row in results.fits)
     assert "No R²" in (folder / "out" / "report.html").read_text(encoding="utf-8")
+    # the mean of many equal numbers need not be that number
+    (folder / "samples.csv").write_text("t,c,s,n,T\n" + "".join(f"{k},0.2,,1,25\n" for k in range(600)))
+    assert all(math.isnan(row.r_squared) and row.compared == 600 for row in run_case(folder, folder / "out", force=True).fits)
 
 
 def test_summary_and_show_name_the_fits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
