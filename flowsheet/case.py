@@ -112,6 +112,33 @@ class UniformitySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSpec:
+    """What was measured of one variable: times (s), values in the SI unit ``unit``, standard deviations (None: not known).
+
+    ``label`` says where it comes from.
+    """
+
+    variable: str
+    unit: str
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    deviations: tuple[float | None, ...]
+    label: str
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The data as they are written to JSON."""
+        return {
+            "variable": self.variable,
+            "unit": self.unit,
+            "times": list(self.times),
+            "values": list(self.values),
+            "deviations": list(self.deviations),
+            "label": self.label,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A whole case. Times in s, everything in SI.
 
@@ -122,7 +149,7 @@ class Case:
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
     materials : components by name, powders and then what liquids hold, in the order of the file.
-    units, streams, signals, phases, profiles, specifications, uniformity : in the order of the file.
+    units, streams, signals, phases, profiles, specifications, uniformity, data : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
     """
@@ -143,6 +170,7 @@ class Case:
     profiles: tuple[ProfileSpec, ...]
     specifications: tuple[Specification, ...]
     uniformity: tuple[UniformitySpec, ...]
+    data: tuple[DataSpec, ...] = ()
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     file: Path | None = field(default=None, compare=False)
 
@@ -199,6 +227,7 @@ class Case:
                 for s in self.specifications
             ],
             "uniformity": [spec.resolved for spec in self.uniformity],
+            **({"data": [spec.resolved for spec in self.data]} if self.data else {}),
         }
 
 
@@ -251,7 +280,16 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
         for s in resolved["specifications"]
     ]
     document["uniformity"] = [_plain(entry) for entry in resolved["uniformity"]]
+    if "data" in resolved:
+        document["data"] = [_data_table(series) for series in resolved["data"]]
     return document
+
+
+def _data_table(series: Mapping[str, Any]) -> dict[str, Any]:
+    """Return measured data as a case without a file has them; what is missing is an empty text there."""
+    entry = {"values": list(series["values"]), "deviation": ["" if number is None else number for number in series["deviations"]]}
+    entry |= {"unit": series["unit"]} if series["unit"] else {}
+    return {"time": {"values": list(series["times"]), "unit": "s"}, "variables": {series["variable"]: entry}, "label": series["label"]}
 
 
 def _plain(entry: Any) -> Any:

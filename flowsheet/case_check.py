@@ -19,7 +19,7 @@ from units.parameter import Parameter
 
 
 class Checker:
-    """Collects problems, connection problems and warnings with their places.
+    """Collects problems, connection problems, unusable data and warnings with their places.
 
     Parameters
     ----------
@@ -34,6 +34,7 @@ class Checker:
         self.overridden = frozenset(overridden)
         self.problems: list[Problem] = []
         self.connections: list[Problem] = []
+        self.data: list[Problem] = []
         self.warnings: list[Problem] = []
 
     def problem(self, path: KeyPath, message: str, allowed: str = "", hint: str = "", *, at_key: bool = False) -> None:
@@ -43,6 +44,10 @@ class Checker:
     def connection(self, path: KeyPath, message: str, allowed: str = "", hint: str = "") -> None:
         """Note something wrong with how units are joined."""
         self.connections.append(self._made(path, message, allowed, hint, False))
+
+    def unusable(self, path: KeyPath, message: str, allowed: str = "", hint: str = "") -> None:
+        """Note measured data that the case asks for and that cannot be had."""
+        self.data.append(self._made(path, message, allowed, hint, False))
 
     def warn(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Note something that is allowed but deserves a look."""

@@ -33,6 +33,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = (), *, strict: bool =
     ------
     UsageError : there is no such file, or an override is not of the form ``key=value``.
     CaseErrors : the case is invalid; every problem with file, line, column and what is allowed.
+    DataErrors : the case is valid but its measured data cannot be used.
     ConnectionErrors : the units of the case are not connected as they have to be.
     """
     file, document, positions = read_document(path)

@@ -13,12 +13,13 @@ from pyomo.network import Port
 from flowsheet import schema
 from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpec
 from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
+from flowsheet.case_data import read_data
 from flowsheet.case_phases import read_phases
 from flowsheet.case_uniformity import read_uniformity
 from flowsheet.connections import Ports, carrying_fault, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
 from flowsheet.positions import KeyPath
-from flowsheet.problems import CaseErrors, ConnectionErrors, Problem, listed, shown
+from flowsheet.problems import CaseErrors, ConnectionErrors, DataErrors, Problem, listed, shown
 from flowsheet.quantities import QuantityError, conversion
 from flowsheet.registry import type_names, unit_type
 from flowsheet.schema import Key
@@ -61,6 +62,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     Raises
     ------
     CaseErrors : the case is invalid; all problems are told.
+    DataErrors : the case is valid but its measured data cannot be used.
     ConnectionErrors : the case is valid but its units are not connected as they have to be.
     """
     check_schema(document, check)
@@ -80,9 +82,16 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     taken = driven | {variable: "a phase of the recipe" for spec in phases for variable in (*spec.phase.sets, *spec.phase.ramps)}
     profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
     specifications = _read_specifications(check, top["specifications"], units, horizon)
-    uniformity = read_uniformity(check, top["uniformity"], lambda path, name: _find_variable(check, path, name, units), horizon)
+
+    def find(path: KeyPath, variable: str) -> Any:
+        return _find_variable(check, path, variable, units)
+
+    uniformity = read_uniformity(check, top["uniformity"], find, horizon)
+    data = read_data(check, top["data"], find, horizon, file)
     if check.problems:
-        raise CaseErrors(in_order(check.problems))
+        raise CaseErrors(in_order([*check.problems, *check.data]))
+    if check.data:
+        raise DataErrors(in_order(check.data))
     if check.connections:
         raise ConnectionErrors(in_order(check.connections))
     return Case(
@@ -102,14 +111,15 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         profiles=profiles,
         specifications=specifications,
         uniformity=uniformity,
+        data=data,
         warnings=tuple(in_order(check.warnings)),
         file=file,
     )
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems by their places in the file."""
-    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+    """Return problems by their places in the files."""
+    return sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
 
 
 def check_schema(document: Mapping[str, Any], check: Checker) -> None:

@@ -14,9 +14,19 @@ from typing import Any
 import numpy as np
 from pyomo.environ import ConcreteModel
 
-from flowsheet.results import BalanceRow, Field, Results, SpecificationRow, StreamRow, UniformityRow, UnitRow, make_fields
+from flowsheet.results import (
+    BalanceRow,
+    Field,
+    Measurement,
+    Results,
+    SpecificationRow,
+    StreamRow,
+    UniformityRow,
+    UnitRow,
+    make_fields,
+)
 from flowsheet.results_layout import canonical_json
-from flowsheet.tables import balance_row, specification_row, uniformity_row
+from flowsheet.tables import balance_row, fit_row, specification_row, uniformity_row
 from solvers import Status, Trajectory
 from units.stream import MEASURES
 
@@ -44,6 +54,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         {name: trajectory.doc(name) for name in names},
     )
     counters = {name: int(count) for name, count in trajectory.stats.as_dict().items() if name != "seconds"}
+    data = case.get("data", ())
     if trajectory.status is not Status.COMPLETE and not stopped_because:
         stopped_because = "the run did not reach its end"
     return Results(
@@ -60,6 +71,8 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         case=json.loads(canonical_json(case)),
         versions=installed_versions(),
         uniformity=tuple(_uniformity(trajectory, entry) for entry in case.get("uniformity", ()) if _is_reached(trajectory, entry)),
+        measurements=tuple(row for entry in data for row in _measurements(entry)),
+        fits=tuple(fit_row(trajectory.t, np.asarray(trajectory[entry["variable"]]), _measurements(entry)) for entry in data),
     )
 
 
@@ -144,6 +157,12 @@ def _is_reached(trajectory: Trajectory, entry: Mapping[str, Any]) -> bool:
 def _uniformity(trajectory: Trajectory, entry: Mapping[str, Any]) -> UniformityRow:
     content = np.asarray(trajectory[entry["assay"]], dtype=float) * np.asarray(trajectory[entry["mass"]], dtype=float)
     return uniformity_row(np.asarray(trajectory.t, dtype=float), content, entry)
+
+
+def _measurements(entry: Mapping[str, Any]) -> list[Measurement]:
+    deviations = [math.nan if deviation is None else deviation for deviation in entry["deviations"]]
+    rows = zip(entry["times"], entry["values"], deviations, strict=True)
+    return [Measurement(entry["variable"], entry["unit"], *row, entry["label"]) for row in rows]
 
 
 def _unit(model: ConcreteModel, name: str, entry: Mapping[str, Any]) -> UnitRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from solvers.errors import CaseError, FlowsheetError, StructureError
+from solvers.errors import CaseError, FlowsheetError, InputDataError, StructureError
 
 MOST_TOLD = 20
 """How many problems of one stage are told; the rest is counted."""
@@ -64,6 +64,12 @@ class CaseErrors(ProblemsError, CaseError):
     """A case file is invalid: everything that is wrong with it."""
 
     exit_code = CaseError.exit_code
+
+
+class DataErrors(ProblemsError, InputDataError):
+    """The case is valid but its measured data cannot be used: everything that is wrong with them."""
+
+    exit_code = InputDataError.exit_code
 
 
 class ConnectionErrors(ProblemsError, StructureError):

@@ -193,6 +193,50 @@ class UnitRow:
     bands: tuple[tuple[str, str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured value of a variable in ``unit`` (SI), its time (s) and standard deviation (NaN if not known); ``label``: where from."""
+
+    variable: str
+    unit: str
+    time: float
+    value: float
+    deviation: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FitRow:
+    """How a simulated variable fits what was measured of it, in ``unit`` (SI).
+
+    ``samples`` were measured, ``compared`` of them before the end of the run; ``r_squared`` is 1 - SSE/SST over these (-), not a
+    number where they do not vary; ``rms`` the root mean square of simulated minus measured. ``normalized`` is the mean of the squares of
+    that over the standard deviation (-), for the ``weighted`` samples that have one, else not a number: near 1 where the model is as good
+    as the data.
+    """
+
+    variable: str
+    label: str
+    unit: str
+    samples: int
+    compared: int
+    r_squared: float
+    rms: float
+    weighted: int
+    normalized: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Series:
+    """What was measured of one variable: times (s), values in ``unit`` (SI) and standard deviations (NaN if not known), (n,) each."""
+
+    t: np.ndarray
+    values: np.ndarray
+    deviations: np.ndarray
+    unit: str
+    label: str
+
+
 @dataclass(frozen=True, eq=False)
 class Results:
     """The outcome of one run; indexed like a trajectory: ``results["press.assay"]``.
@@ -208,6 +252,7 @@ class Results:
     balance, specifications, streams, units, uniformity : tables.
     case : the resolved case.
     versions : package versions by name.
+    measurements, fits : what was measured, and how the run fits it; empty for a case without data.
     """
 
     t: np.ndarray
@@ -223,6 +268,8 @@ class Results:
     case: Mapping[str, Any]
     versions: Mapping[str, str]
     uniformity: tuple[UniformityRow, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    fits: tuple[FitRow, ...] = ()
 
     @cached_property
     def _places(self) -> dict[str, tuple[Field, tuple[int, ...]]]:
@@ -232,6 +279,23 @@ class Results:
     def names(self) -> tuple[str, ...]:
         """Names of all scalar variables, in model order."""
         return tuple(self._places)
+
+    @cached_property
+    def data(self) -> dict[str, Series]:
+        """What was measured, by variable: ``results.data["reactor.volume"].values``."""
+        grouped: dict[str, list[Measurement]] = {}
+        for row in self.measurements:
+            grouped.setdefault(row.variable, []).append(row)
+        return {
+            variable: Series(
+                t=np.array([row.time for row in rows]),
+                values=np.array([row.value for row in rows]),
+                deviations=np.array([row.deviation for row in rows]),
+                unit=rows[0].unit,
+                label=rows[0].label,
+            )
+            for variable, rows in grouped.items()
+        }
 
     def __contains__(self, name: object) -> bool:
         return name in self._places

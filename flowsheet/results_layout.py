@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, get_type_hints
 
-from flowsheet.results import BalanceRow, SpecificationRow, StreamRow, UniformityRow, UnitRow
+from flowsheet.results import BalanceRow, FitRow, Measurement, SpecificationRow, StreamRow, UniformityRow, UnitRow
 from solvers import EventRecord
 
 FORMAT = "flowsheet results"
@@ -34,10 +34,12 @@ TABLES: dict[str, tuple[type, str]] = {
     "streams": (StreamRow, "stream_number"),
     "units": (UnitRow, "unit_number"),
     "uniformity": (UniformityRow, "test_number"),
+    "measurements": (Measurement, "measurement_number"),
+    "fits": (FitRow, "fit_number"),
 }
 """Group, row type and dimension of each table."""
 
-COLUMN_NAMES = {("events", "time"): "event_time"}
+COLUMN_NAMES = {("events", "time"): "event_time", ("measurements", "time"): "measurement_time"}
 """Columns that cannot bear their own name because a dimension of the whole file has it."""
 
 COLUMN_UNITS = {
@@ -45,6 +47,7 @@ COLUMN_UNITS = {
     **{("uniformity", name): "s" for name in ("start", "end")},
     ("uniformity", "label_claim"): "kg",
     ("events", "time"): "s",
+    ("measurements", "time"): "s",
 }
 
 

@@ -155,6 +155,8 @@ def _write_tables(file: h5py.File, results: Results) -> None:
         "streams": results.streams,
         "units": results.units,
         "uniformity": results.uniformity,
+        "measurements": results.measurements,
+        "fits": results.fits,
     }
     for name, (row_type, dimension) in TABLES.items():
         rows = rows_of[name]

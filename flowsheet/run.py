@@ -77,22 +77,32 @@ def check_case(case: Case) -> DaeSystem:
     """
     system = lowered(case)
     # a run to its first output point only
-    _simulate(case, system, output_times(case.horizon, case.interval)[:1])
+    _simulate(case, system, _times(case)[:1])
     return system
 
 
-def output_times(horizon: float, interval: float) -> np.ndarray:
-    """Return times from 0 to the horizon (s), an interval apart except perhaps at the end.
+def output_times(horizon: float, interval: float, samples: Iterable[float] = ()) -> np.ndarray:
+    """Return times from 0 to the horizon (s), an interval apart except perhaps at the end, and those of samples between them.
 
     >>> output_times(5.0, 2.0)
     array([0., 2., 4., 5.])
+    >>> output_times(5.0, 2.0, samples=[2.0, 3.5, 7.0])
+    array([0. , 2. , 3.5, 4. , 5. ])
     """
     steps = int(np.floor(horizon / interval * (1 + 1e-12)))
     times = np.arange(steps + 1) * interval
-    if horizon - times[-1] > 1e-9 * interval:
-        return np.append(times, horizon)
+    slack = 1e-9 * interval
+    if horizon - times[-1] > slack:
+        times = np.append(times, horizon)
     times[-1] = horizon
-    return times
+    wanted = np.unique(np.fromiter((time for time in samples if 0 <= time <= horizon), float))
+    after = np.clip(np.searchsorted(times, wanted), 1, None)
+    between = (wanted - times[after - 1] > slack) & (times[after] - wanted > slack)
+    return np.union1d(times, wanted[between])
+
+
+def _times(case: Case) -> np.ndarray:
+    return output_times(case.horizon, case.interval, (time for series in case.data for time in series.times))
 
 
 def run_case(case: Case | str | Path, out: str | Path | None = None, overrides: Iterable[str] = (), *, force: bool = False) -> Results:
@@ -160,7 +170,7 @@ def run_system(case: Case, system: DaeSystem) -> tuple[Results, SimulationError 
     """
     failure = None
     try:
-        trajectory = _simulate(case, system, output_times(case.horizon, case.interval))
+        trajectory = _simulate(case, system, _times(case))
     except SimulationError as error:
         if error.trajectory is None or not len(error.trajectory.t):
             raise

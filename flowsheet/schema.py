@@ -26,6 +26,10 @@ MOST_CELLS = 1000
 """Largest whole number that may shape a unit, such as a number of tanks."""
 MOST_EQUATIONS = 1_000_000
 """Most scalar equations that units may ask for with their whole numbers, roughly counted."""
+LARGEST_DATA = 4 << 20
+"""Most bytes of a file of measured data."""
+MOST_SAMPLES, MOST_MEASURED = 20_000, 200_000
+"""Most rows of measured data, and most values in all."""
 MOST_COMPONENTS, MOST_UNITS, MOST_STREAMS, MOST_PROFILE_POINTS = 50, 200, 1000, 20_000
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -104,6 +108,7 @@ TOP = (
     Key("profiles", Kind.RAW, "inputs that change with time"),
     Key("specifications", Kind.RAW, "limits of quality attributes"),
     Key("uniformity", Kind.RAW, "tests of content uniformity on virtual samples"),
+    Key("data", Kind.RAW, "what was measured, to be compared with what is simulated"),
 )
 
 OUTPUT = (Key("interval", Kind.QUANTITY, "time between output points", "s", lower=0.0, open_lower=True),)
@@ -202,6 +207,21 @@ UNIFORMITY = (
     Key("end", Kind.QUANTITY, "when it ends; the end of the run by default", "s", lower=0.0, open_lower=True),
     Key("label", Kind.LINE, "for plots and tables", default=""),
 )
+
+DATA = (
+    Key("file", Kind.LINE, "CSV file in the folder of the case; without it, values stand in the case"),
+    Key("label", Kind.LINE, "for tables; the name of the file if not given", default=""),
+    Key("time", Kind.RAW, 'when samples were taken, such as { column = "time", unit = "h" }', required=True),
+    Key("variables", Kind.RAW, "what was measured, by variable", required=True),
+)
+
+DATA_TIME = (
+    Key("column", Kind.LINE, "column of the file"),
+    Key("values", Kind.RAW, "numbers, where there is no file"),
+    Key("unit", Kind.LINE, "unit of the numbers"),
+)
+
+DATA_VARIABLE = (*DATA_TIME, Key("deviation", Kind.RAW, "column of standard deviations in the same unit, or numbers"))
 
 DISPLAY = {
     "time": "s",

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from flowsheet.campaign_results import CampaignBalanceRow
 from flowsheet.campaign_run import CampaignOutcome
 from flowsheet.display import Display, DisplayUnit, format_duration, format_number
 from flowsheet.quantities import si_text
 from flowsheet.registry import UnitType
-from flowsheet.results import BalanceRow, Results, SpecificationRow, UniformityRow
+from flowsheet.results import BalanceRow, FitRow, Results, SpecificationRow, UniformityRow
 from flowsheet.run import Outcome
 from flowsheet.tables import series, show
 from units.parameter import Parameter
@@ -33,6 +35,9 @@ def summary_text(outcome: Outcome) -> str:
         lines.append("time out of specification:")
         lines += [f"  {row.label:<{width}}  {_outside(row):>12}  {_limits(row, display)}" for row in results.specifications]
     lines += [_uniformity(row) for row in results.uniformity]
+    if results.fits:
+        lines.append("fit to measured data:")
+        lines += [f"  {line}" for line in _fit_lines(results, results.fits)]
     if outcome.report is not None:
         lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
@@ -104,6 +109,18 @@ def _limits(row: SpecificationRow, display: Display) -> str:
     return f"{parts[0]}, allowed {' '.join(limits)}{begin}"
 
 
+def _fit_lines(results: Results, fits: Sequence[FitRow]) -> Iterator[str]:
+    """Yield fits as a table: samples compared, R2, root mean square in display units, mean squared normalized residual."""
+    display = Display(results.case.get("display", {}))
+    rows: list[tuple[str, ...]] = [("variable", "samples", "R2", "rms misfit", "", "(misfit/deviation)^2")]
+    for row in fits:
+        unit = display.unit(row.unit, float(np.max(np.abs(results.data[row.variable].values))))
+        rms = format_number(unit.factor * row.rms, 3)
+        samples = str(row.compared) + (f" of {row.samples}" if row.compared < row.samples else "")
+        rows.append((row.variable, samples, format_number(row.r_squared, 4, padded=True), rms, unit.text, format_number(row.normalized, 3)))
+    yield from _columns(rows, right=(1, 2, 3, 5))
+
+
 def _number(value: float, unit: DisplayUnit) -> str:
     return format_number(float(unit.shown(value)), 4)
 
@@ -121,6 +138,7 @@ def summary_json(outcome: Outcome) -> dict[str, Any]:
             {**_finite(asdict(row)), "passes_stage_1": row.passes_stage_1, "passes_stage_2": row.passes_stage_2, "passes": row.passes}
             for row in results.uniformity
         ],
+        "fits": [_finite(asdict(row)) for row in results.fits],
         "events": len(results.events),
         "solver": dict(results.stats),
         "report": None if outcome.report is None else str(outcome.report),
@@ -138,12 +156,18 @@ def _number_or_none(value: Any) -> Any:
 
 
 def show_text(results: Results, names: Sequence[str]) -> Iterator[str]:
-    """Yield variables in short, in SI: start, end, mean and extremes."""
+    """Yield variables in short, in SI: start, end, mean and extremes; then how those that were measured fit."""
     rows: list[tuple[str, ...]] = [("variable", "unit", "start", "end", "mean", "min", "max", "")]
     for row in show(results, names):
         numbers = [format_number(value, 5) for value in (row.start, row.end, row.mean, row.minimum, row.maximum)]
         rows.append((row.name, row.unit, *numbers, row.doc))
     yield from _columns(rows, right=range(2, 7))
+    chosen = {row[0] for row in rows[1:]}
+    fits = [row for row in results.fits if row.variable in chosen]
+    if fits:
+        yield ""
+        yield "fit to measured data:"
+        yield from _fit_lines(results, fits)
 
 
 def show_json(results: Results, names: Sequence[str]) -> Iterator[str]:
@@ -156,7 +180,8 @@ def show_json(results: Results, names: Sequence[str]) -> Iterator[str]:
         }
         yield json.dumps(table)
     else:
-        yield json.dumps([_finite(asdict(row)) for row in show(results)], ensure_ascii=False)
+        fits = {row.variable: {"fit": _finite(asdict(row))} for row in results.fits}
+        yield json.dumps([_finite(asdict(row)) | fits.get(row.name, {}) for row in show(results)], ensure_ascii=False)
 
 
 def show_csv(results: Results, names: Sequence[str]) -> Iterator[str]:

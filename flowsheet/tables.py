@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowsheet.results import BalanceRow, Results, SpecificationRow, StreamRow, UniformityRow, split_name
+from flowsheet.results import BalanceRow, FitRow, Measurement, Results, SpecificationRow, StreamRow, UniformityRow, split_name
 from flowsheet.uniformity import STAGE_1, STAGE_2, TRIALS, acceptance_value, pass_probabilities, take_sample
 from units.stream import MEASURES, VOLUME
 
@@ -184,6 +184,40 @@ def uniformity_row(t: np.ndarray, content: np.ndarray, entry: Mapping[str, Any])
 def total(intervals: Iterable[Interval]) -> float:
     """Return the summed length of intervals."""
     return math.fsum(end - start for start, end in intervals)
+
+
+# --- measured data ----------------------------------------------------------------------------------------------------
+
+
+def fit_row(t: np.ndarray, y: np.ndarray, measured: Sequence[Measurement]) -> FitRow:
+    """Hold the course ``y`` (n,) at times ``t`` (n,) against what was measured of it until the end of the run (SI).
+
+    Between points ``y`` is a straight line; a run has a point at every sample.
+
+    >>> samples = [Measurement("tank.level", "m", t, y, 0.5, "samples.csv") for t, y in ((0.0, 1.0), (1.0, 2.0), (9.0, 9.0))]
+    >>> row = fit_row(np.array([0.0, 2.0]), np.array([1.0, 2.0]), samples)
+    >>> row.samples, row.compared, row.r_squared, row.rms == 0.125**0.5, row.normalized
+    (3, 2, 0.5, True, 0.5)
+    """
+    first = measured[0]
+    reached = [row for row in measured if row.time <= t[-1] * (1 + 1e-12)]
+    values, deviations = (np.array([getattr(row, name) for row in reached]) for name in ("value", "deviation"))
+    misfit = np.interp([row.time for row in reached], t, y) - values if reached else np.zeros(0)
+    spread = float(np.sum((values - np.mean(values)) ** 2)) if reached else 0.0
+    # values that differ by the rounding of their mean do not vary
+    varies = reached and spread > len(reached) * (1e-14 * float(np.max(np.abs(values)))) ** 2
+    weighted = np.isfinite(deviations)
+    return FitRow(
+        variable=first.variable,
+        label=first.label,
+        unit=first.unit,
+        samples=len(measured),
+        compared=len(reached),
+        r_squared=1 - float(np.sum(misfit**2)) / spread if varies else math.nan,
+        rms=float(np.sqrt(np.mean(misfit**2))) if reached else math.nan,
+        weighted=int(weighted.sum()),
+        normalized=float(np.mean((misfit[weighted] / deviations[weighted]) ** 2)) if weighted.any() else math.nan,
+    )
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------

@@ -51,6 +51,12 @@ def relative_unit(text: str, kinds: Mapping[str, str]) -> Any:
 
     >>> print(relative_unit("output_unit/measured_unit", {"output_unit": "m", "measured_unit": "kg"}))
     m/kg
+    >>> print(relative_unit("output_unit/measured_unit", {"output_unit": "kg/s", "measured_unit": "kg/s"}))
+    dimensionless
     """
-    first, *divisors = (KINDS[kinds.get(name, name)] for name in text.split("/"))
-    return reduce(lambda unit, divisor: unit / divisor, divisors, first)
+    first, *divisors = (kinds.get(name, name) for name in text.split("/"))
+    if first in divisors:
+        # a plain number may stand for kg/s per kg/s
+        divisors.remove(first)
+        first = ""
+    return reduce(lambda unit, divisor: unit / KINDS[divisor], divisors, KINDS[first])

@@ -496,29 +496,19 @@ def draw_cho_batch() -> None:
 def draw_cho_fed_batch() -> None:
     """Draw the case of CHO cells with the flask's samples and their standard deviations."""
     results = run_case(HERE.parents[1] / "cases" / "cho_fed_batch")
-    rows = np.genfromtxt(
-        HERE.parents[1] / "tests" / "data" / "cho" / "cho_t127_flask_pmj_measurements.csv", delimiter=",", names=True, encoding="utf-8"
-    )
     panels = (
-        ("cell_density", "viable", "Xv", 1e-12, 1e-9, "viable (1e6 cells/mL)"),
-        ("mass_concentration", "antibody", "mAb", 1e3, 1.0, "antibody (mg/L)"),
+        ("flask.cell_density[viable]", 1e-12, "viable (1e6 cells/mL)"),
+        ("flask.mass_concentration[antibody]", 1e3, "antibody (mg/L)"),
         *(
-            ("molarity", name, column, 1.0, 1.0, f"{name} (mmol/L)")
-            for name, column in (
-                ("glucose", "Glc"),
-                ("lactate", "Lac"),
-                ("ammonia", "Amm"),
-                ("glutamine", "Gln"),
-                ("glutamate", "Glu"),
-                ("asparagine", "Asn"),
-            )
+            (f"flask.molarity[{name}]", 1.0, f"{name} (mmol/L)")
+            for name in ("glucose", "lactate", "ammonia", "glutamine", "glutamate", "asparagine")
         ),
     )
     figure, axes = plt.subplots(2, 4, figsize=(12, 5.2), sharex=True, layout="constrained")
-    for axis, (kind, name, column, ours, theirs, label) in zip(axes.flat, panels, strict=True):
-        axis.plot(results.t / HOUR, ours * results[f"flask.{kind}[{name}]"], color=COLORS[0])
-        samples, spread = theirs * rows[column], theirs * rows[f"{column}_std"]
-        axis.errorbar(rows["Time_hours"], samples, spread, fmt="o", ms=4, color=COLORS[1], mfc="none", capsize=2)
+    for axis, (name, factor, label) in zip(axes.flat, panels, strict=True):
+        axis.plot(results.t / HOUR, factor * results[name], color=COLORS[0])
+        data = results.data[name]
+        axis.errorbar(data.t / HOUR, factor * data.values, factor * data.deviations, fmt="o", ms=4, color=COLORS[1], mfc="none", capsize=2)
         axis.set(ylabel=label, xlim=(0, 295), ylim=(0, None))
     for axis in axes[1]:
         axis.set(xlabel="time (h)")

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from flowsheet.display import format_duration
-from flowsheet.report import sections, uniformity
+from flowsheet.report import measured, sections, uniformity
 from flowsheet.report.markup import section, text
 from flowsheet.report.view import View
 from flowsheet.results import Results
@@ -20,6 +20,7 @@ INTENDED_USE = (
 _SECTIONS = (
     ("flowsheet", "Flowsheet", sections.drawing),
     ("quality", "Quality attributes against specification", sections.quality),
+    ("data", "Measured data", measured.data),
     ("uniformity", "Content uniformity", uniformity.section),
     ("streams", "Streams", sections.streams),
     ("balance", "Material balance", sections.balance),
@@ -37,7 +38,8 @@ def render(results: Results) -> str:
     count = len(results.units)
     subtitle = f"Case {results.case.get('name', '–')} · {count} units · {len(results.streams)} streams · {_span(view)}"
     before = f"{description(view.case)}{sections.verdicts(view)}"
-    shown = [entry for entry in _SECTIONS if entry[2] is not uniformity.section or view.case.get("uniformity")]
+    absent = {name for name, there in (("uniformity", view.case.get("uniformity")), ("data", results.fits)) if not there}
+    shown = [entry for entry in _SECTIONS if entry[0] not in absent]
     written = [(name, title, write(view)) for name, title, write in shown]
     return document(view.title, subtitle, _alarm(view), before, written)
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from flowsheet.display import DisplayUnit, format_number, printable
-from flowsheet.results import SpecificationRow
+from flowsheet.results import Series, SpecificationRow
 from flowsheet.tables import course_after, intervals_outside
 
 # Okabe and Ito (2008), "Color universal design": told apart by all kinds of color vision
@@ -52,6 +52,9 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "flowsheet",
 }
 
+CLOUD = 150
+"""More samples than this are drawn as faint dots behind the curve."""
+
 BUCKETS = 500
 """Columns into which a course is divided for drawing: about two per printed millimeter of the widest figure."""
 
@@ -83,12 +86,30 @@ class TimeAxis:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A course to draw, in SI."""
+    """A course to draw, and what was measured of it, in SI."""
 
     label: str
     values: np.ndarray
     color: str = BLUE
     dash: str = "-"
+    measured: Series | None = None
+
+
+def _draw_measured(axes: Axes, series: Series | None, unit: DisplayUnit, axis: TimeAxis, color: str) -> list[float]:
+    """Draw measured points, with bars of one standard deviation where that is known, and return the heights that have to be seen."""
+    if series is None:
+        return []
+    within = series.t <= axis.horizon
+    t, y = thin(axis.unit.shown(series.t[within]), unit.shown(series.values[within]))
+    deviations = unit.factor * series.deviations[within]
+    bars = deviations if len(t) == len(deviations) and np.isfinite(deviations).any() else None
+    # samples at the start and the end are seen whole; a cloud of them lies behind the curve
+    look: dict[str, Any] = {"markersize": 4, "markerfacecolor": "white", "capsize": 2, "elinewidth": 0.9, "clip_on": False, "zorder": 3}
+    if len(t) > CLOUD:
+        look |= {"markersize": 2, "markerfacecolor": color, "markeredgewidth": 0, "capsize": 0, "alpha": 0.3, "zorder": 1.5}
+    axes.errorbar(t, y, bars, fmt="o", color=color, **look)
+    spread = 0.0 if bars is None else np.nan_to_num(bars)
+    return [*(y - spread), *(y + spread)]
 
 
 def thin(t: np.ndarray, y: np.ndarray, buckets: int = BUCKETS) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +133,15 @@ def thin(t: np.ndarray, y: np.ndarray, buckets: int = BUCKETS) -> tuple[np.ndarr
     return t[chosen], y[chosen]
 
 
-def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis, bands: Sequence[Band]) -> str:
+def attribute_figure(
+    t: np.ndarray,
+    y: np.ndarray,
+    row: SpecificationRow,
+    unit: DisplayUnit,
+    axis: TimeAxis,
+    bands: Sequence[Band],
+    measured: Series | None = None,
+) -> str:
     """Draw a quality attribute against its limits, with what happened on lanes above; return SVG text.
 
     Parameters
@@ -122,6 +151,7 @@ def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: 
     unit : display unit of the attribute.
     axis : the time axis.
     bands : what is to be marked.
+    measured : points to draw as well.
     """
     lanes = list(dict.fromkeys(band.lane for band in bands))
     with mpl.rc_context(STYLE):
@@ -132,7 +162,8 @@ def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: 
             _draw_lanes(strip, lanes, bands, axis)
         else:
             axes = figure.subplots()
-        _draw_limits(axes, t, y, row, unit, axis)
+        heights = _draw_measured(axes, measured, unit, axis, INK)
+        _draw_limits(axes, t, y, row, unit, axis, heights)
         for band in bands:
             if band.disturbance:
                 axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=ORANGE, alpha=0.18, linewidth=0, zorder=0)
@@ -140,10 +171,12 @@ def attribute_figure(t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: 
         return svg_text(figure)
 
 
-def _draw_limits(axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis) -> None:
+def _draw_limits(
+    axes: Axes, t: np.ndarray, y: np.ndarray, row: SpecificationRow, unit: DisplayUnit, axis: TimeAxis, heights: Sequence[float]
+) -> None:
     x, shown, begin = axis.unit.shown(t), unit.shown(y), axis.unit.shown(row.after)
     lower, upper = unit.shown(row.lower), unit.shown(row.upper)
-    low, high = _range([*shown[np.isfinite(shown)], *(z for z in (lower, upper, unit.shown(row.target)) if math.isfinite(z))])
+    low, high = _range([*heights, *shown[np.isfinite(shown)], *(z for z in (lower, upper, unit.shown(row.target)) if math.isfinite(z))])
     axes.set_ylim(low, high)
     for limit, beyond, edge, name in ((upper, np.greater, high, "upper limit"), (lower, np.less, low, "lower limit")):
         if math.isnan(limit):
@@ -192,6 +225,10 @@ def _draw_lanes(strip: Axes, lanes: Sequence[str], bands: Sequence[Band], axis: 
         if band.label and not band.disturbance:
             if width > 0.05 * axis.unit.shown(axis.horizon):
                 strip.text(start + width / 2, y + 0.48, printable(band.label), ha="center", va="center", fontsize=7.5)
+        elif band.label and band.start < 0.25 * axis.horizon and band.end > 0.6 * axis.horizon:
+            # beside it there is no room
+            box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+            strip.text(start + width / 2, y + 0.48, printable(band.label), ha="center", va="center", fontsize=7, bbox=box)
         elif band.label:
             late = band.end > 0.6 * axis.horizon
             strip.annotate(
@@ -222,17 +259,19 @@ def course_figure(t: np.ndarray, lines: Sequence[Line], unit: DisplayUnit, axis:
         height = 2.5 if len(groups) == 1 else 1.0 + 0.85 * len(groups)
         figure = Figure(figsize=(5.2, height))
         # fixed margins: axes stand in line from figure to figure, and nothing has to be solved for
-        figure.subplots_adjust(left=0.145, right=0.975, bottom=0.46 / height, top=1 - (0.36 if labeled else 0.1) / height, hspace=0.18)
+        figure.subplots_adjust(left=0.145, right=0.975, bottom=0.46 / height, top=1 - (0.36 if labeled else 0.2) / height, hspace=0.18)
         rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
         for axes, group in zip(rows, groups, strict=True):
             for band in bands:
                 color = ORANGE if band.disturbance else SKY
                 axes.axvspan(axis.unit.shown(band.start), axis.unit.shown(band.end), facecolor=color, alpha=0.28, linewidth=0, zorder=0)
+            heights: list[float] = []
             for k in group:
+                heights += _draw_measured(axes, lines[k].measured, unit, axis, lines[k].color)
                 line, label = lines[k], printable(lines[k].label) or None
                 axes.plot(*thin(axis.unit.shown(t), shown[k]), color=line.color, linestyle=line.dash, linewidth=1.3, label=label)
             values = np.concatenate([shown[k] for k in group])
-            axes.set_ylim(*_range(values[np.isfinite(values)]))
+            axes.set_ylim(*_range([*values[np.isfinite(values)], *heights]))
             finish(axes, axis, unit.text, ticks=6 if len(groups) == 1 else 3, last=axes is rows[-1])
         if labeled:
             figure.legend(loc="upper left", ncols=4, handlelength=1.8, columnspacing=1.4, borderaxespad=0.1)
@@ -254,6 +293,8 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     if len(values) == 0:
         return 0.0, 1.0
     low, high = float(min(values)), float(max(values))
+    if low == high == 0.0:
+        return -1.0, 1.0
     span = max(high - low, 2e-3 * max(abs(low), abs(high)), 1e-12)
     middle = (low + high) / 2
     return middle - 0.6 * span, middle + 0.6 * span

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from flowsheet.display import DisplayUnit, format_duration, format_number
-from flowsheet.report import uniformity
+from flowsheet.report import measured, uniformity
 from flowsheet.report.drawing import DrawnSignal, DrawnStream, DrawnUnit, flowsheet_svg
 from flowsheet.report.markup import Cell, Verdict, card, image, judged, note, number, pairs, row, table, text
 from flowsheet.report.plots import DASHES, LINES, Band, Line, attribute_figure, course_figure
@@ -30,9 +30,10 @@ MOST_EVENTS = 40
 
 
 def verdicts(view: View) -> str:
-    """Return the strip of cards: run, balance, each quality attribute and each test of content uniformity."""
+    """Return the strip of cards: run, balance, each quality attribute, each test of content uniformity, and the fit to data."""
     attributes = [attribute_card(view, spec) for spec in view.results.specifications]
-    return strip([_run_card(view), _balance_card(view), *attributes, *uniformity.cards(view)])
+    fit = [measured.fit_card(view)] if view.results.fits else []
+    return strip([_run_card(view), _balance_card(view), *attributes, *uniformity.cards(view), *fit])
 
 
 def strip(cards: Sequence[str]) -> str:
@@ -187,7 +188,8 @@ def _legend(view: View) -> str:
 
 def _attribute_figure(view: View, spec: SpecificationRow) -> str:
     unit = _unit_of(view, spec)
-    svg = attribute_figure(view.results.t, view.results[spec.variable], spec, unit, view.axis, (*view.disturbances, *view.happenings))
+    course, bands = view.results[spec.variable], (*view.disturbances, *view.happenings)
+    svg = attribute_figure(view.results.t, course, spec, unit, view.axis, bands, view.results.data.get(spec.variable))
     caption = f"<b>{text(spec.label)}</b> <code>{text(spec.variable)}</code>"
     if not spec.met:
         times = len(intervals_outside(*course_after(view.results.t, view.results[spec.variable], spec.after), spec.lower, spec.upper))
@@ -304,10 +306,7 @@ def _unit(view: View, unit: UnitRow) -> str:
 
 
 def _field_figure(view: View, field: Field, bands: Iterable[Band]) -> str:
-    limited = {spec.variable for spec in view.results.specifications}
-    is_share = field.name.endswith("_fraction") or any(name in limited for name, _ in field.scalars())
-    largest = float(np.nanmax(np.abs(field.values))) if np.isfinite(field.values).any() else math.nan
-    unit = view.display.attribute(field.unit, largest) if is_share else view.display.unit(field.unit, largest)
+    unit = view.unit_of(field, field.values)
     lines = []
     for k, (name, position) in enumerate(field.scalars()):
         if k == MOST_LINES:
@@ -315,7 +314,7 @@ def _field_figure(view: View, field: Field, bands: Iterable[Band]) -> str:
         label = name[len(field.name) + 1 : -1] if field.labels else ""
         color = LINES[position[-1] % len(LINES)] if position else LINES[0]
         dash = DASHES[position[0] % len(DASHES)] if len(position) > 1 else "-"
-        lines.append(Line(label, field.course(position), color, dash))
+        lines.append(Line(label, field.course(position), color, dash, view.results.data.get(name)))
     left_out = math.prod(map(len, field.labels)) - len(lines)
     doc = field.doc or field.name.rpartition(".")[2].replace("_", " ")
     more = f" (first {len(lines)} of {len(lines) + left_out})" if left_out > 0 else ""
@@ -361,9 +360,10 @@ def solver(view: View) -> str:
 
 def case(view: View) -> str:
     """Return the case as it was run: defaults filled in, all in SI."""
-    whole = json.dumps(view.case, indent=2, ensure_ascii=False, sort_keys=True)
+    whole = json.dumps({key: value for key, value in view.case.items() if key != "data"}, indent=2, ensure_ascii=False, sort_keys=True)
     lead = '<p class="lead">What was run, with defaults filled in; numbers in SI units.</p>'
-    return f"{lead}{readable(view)}<details><summary>The whole case as JSON</summary><pre>{text(whole)}</pre></details>"
+    name = "The whole case as JSON" + (", without measured data" if "data" in view.case else "")
+    return f"{lead}{readable(view)}<details><summary>{name}</summary><pre>{text(whole)}</pre></details>"
 
 
 def provenance(view: View) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from flowsheet.display import Display
+import numpy as np
+
+from flowsheet.display import Display, DisplayUnit
 from flowsheet.recipe import BLOCK, END, begin_event
 from flowsheet.report.plots import Band, TimeAxis
-from flowsheet.results import Results, UnitRow
+from flowsheet.results import Field, Results, UnitRow
 from solvers import Status
 
 
@@ -46,6 +49,13 @@ class View:
         reached = float(self.results.t[-1])
         horizon = reached if self.complete else max(float(self.case.get("horizon", reached)), reached)
         return TimeAxis(self.display.time(horizon), horizon, reached if not self.complete else horizon)
+
+    def unit_of(self, field: Field, values: np.ndarray) -> DisplayUnit:
+        """Return how values of a field are shown: as a share if it is a mass fraction or one of its scalars has limits."""
+        limited = {spec.variable for spec in self.results.specifications}
+        is_share = field.name.endswith("_fraction") or any(name in limited for name, _ in field.scalars())
+        largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else math.nan
+        return self.display.attribute(field.unit, largest) if is_share else self.display.unit(field.unit, largest)
 
     def at(self, time: float) -> str:
         """Return a time with its unit."""

@@ -28,21 +28,7 @@ def test_parameter_tables_are_up_to_date(refresh, name):
     assert refresh.page_with_table(text, refresh.parameters_of(name)) == text, "run docs/units/refresh.py"
 
 
-def test_every_page_is_listed_and_every_picture_is_there():
+def test_every_page_is_listed():
     listed = (FOLDER / "README.md").read_text(encoding="utf-8")
     for page in FOLDER.glob("*.md"):
-        if page.name != "README.md":
-            assert f"({page.name})" in listed
-        for part in page.read_text(encoding="utf-8").split("](")[1:]:
-            target, _, anchor = part.split(")")[0].partition("#")
-            assert (FOLDER / target).exists(), part
-            headings = (
-                [
-                    line.lstrip("# ").lower().replace(" ", "-")
-                    for line in (FOLDER / target).read_text("utf-8").splitlines()
-                    if line[:1] == "#"
-                ]
-                if anchor
-                else [""]
-            )
-            assert anchor in headings, part
+        assert page.name == "README.md" or f"({page.name})" in listed
