@@ -18,6 +18,7 @@ import doctest
 import io
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from typing import Any
 
 import pytest
 
-from flowsheet import load_case, run_case, schema
+from flowsheet import load_campaign, load_case, run_case, schema
 from flowsheet.case_check import Checker
 from flowsheet.case_read import read_case
 from flowsheet.cli import _parse, main
@@ -62,12 +63,12 @@ model.make = pyo.Constraint(model.time, rule=lambda m, t: m.product_rate[t] == 1
 """
 
 BESIDE: dict[tuple[str, str], dict[str, list[str]]] = {
-    ("README.md", "toml"): {"within:": ["cases/cdc_line"]},
+    ("README.md", "toml"): {"within:": ["cases/small_line"]},
     ("README.md", "python"): {"setup": [TANK]},
 }
 """Marks of the first page, which has none in itself so that it reads well everywhere."""
 
-QUOTED = {"README.md": "cases/cdc_line"}
+QUOTED = {"README.md": "cases/small_line"}
 """Pages whose snippets say nothing but what a case says."""
 
 
@@ -170,7 +171,7 @@ def test_text_is_what_is_printed(example: Example, folder: Path) -> None:
     assert_shown(example.code, executed("\n".join(example.marks["shows"]), example))
 
 
-IDENTITY = {"streams": "to", "signals": "to", "profiles": "variable", "specifications": "variable"}
+IDENTITY = {"streams": "to", "signals": "to", "profiles": "variable", "specifications": "variable", "uniformity": "assay"}
 """What tells an entry of a section from the others; other arrays of tables are replaced as a whole."""
 
 
@@ -198,6 +199,10 @@ def test_toml(example: Example, folder: Path) -> None:
     document = tomllib.loads(example.code)
     if example.file:
         return  # the commands of the page use it
+    if "stages" in document:
+        load_campaign(Path("cases") / document["name"])
+        assert said_by(tomllib.loads((Path("cases") / document["name"] / "case.toml").read_text(encoding="utf-8")), document)
+        return
     if "schema" in document and "within:" not in example.marks:
         Path("case.toml").write_text(example.code)
         results = run_case(load_case("case.toml", strict=True))
@@ -259,7 +264,7 @@ def test_commands_in_running_text_can_be_understood(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     indented = re.findall(r"^    (flowsheet [^#\n]*)", FENCE.sub("", text), re.MULTILINE)
     for command in indented:
-        options = _parse([word.strip("'\"") for word in command.split()[1:]])
+        options = _parse(shlex.split(command)[1:])
         assert Path(ROOT, getattr(options, "case", ".")).exists()
 
 
@@ -292,6 +297,7 @@ WHERE = {
     "UNTIL": r"\| `\[\[phases\]\]`.*",
     "PROFILE": r"\| `\[\[profiles\]\]`.*",
     "SPECIFICATION": r"\| `\[\[specifications\]\]`.*",
+    "UNIFORMITY": r"\| `\[\[uniformity\]\]`.*",
     "DATA": r"\| `\[\[data\]\]`.*",
     "DATA_TIME": r"## Measured data\n(?s:.*?)\n## ",
     "DATA_VARIABLE": r"## Measured data\n(?s:.*?)\n## ",

@@ -56,7 +56,7 @@ def tank_shares(tanks: float) -> tuple[float, ...]:
     >>> tank_shares(4.0)
     (0.25, 0.25, 0.25, 0.25)
     >>> [round(share, 6) for share in tank_shares(2.5)]
-    [0.455342, 0.455342, 0.089316]
+    [0.438743, 0.438743, 0.122515]
     """
     if tanks < 1:
         raise ValueError(f"there is at least one tank (got {tanks})")

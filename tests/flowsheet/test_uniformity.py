@@ -159,17 +159,22 @@ horizon = "10 min"
 output.interval = "5 s"
 materials.api = { true_density = "1.3 g/mL", bulk_density = "0.35 g/mL" }
 materials.filler = { true_density = "1.5 g/mL", bulk_density = "0.35 g/mL" }
-streams = [{ from = "feed.outlet", to = "press.inlet" }]
+streams = [{ from = "feed.outlet", to = "hopper.inlet" }, { from = "hopper.outlet", to = "press.inlet" }]
+signals = [{ from = "press.draw", to = "hopper.draw" }]
 
 [units.feed]
 type = "source"
 flow = { api = "2 kg/h", filler = "18 kg/h" }
 
+[units.hopper]
+type = "hopper"
+cells = 1
+initial_mass = "0.4 kg"
+initial_composition = { api = 0.1, filler = 0.9 }
+
 [units.press]
 type = "tablet_press"
 thickness = "3 mm"
-initial_mass = "0.4 kg"
-initial_composition = { api = 0.1, filler = 0.9 }
 
 [[uniformity]]
 assay = "press.assay[api]"
