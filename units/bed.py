@@ -23,7 +23,7 @@ from solvers.declare import nominal
 from units.laws import smooth_absolute
 from units.parameter import Parameter
 from units.stream import FLOW_HEEL, Material, mass_fractions
-from units.transport import add_faces
+from units.transport import INITIAL, add_faces
 
 MASS_HEEL = 1e-6
 """Mass of a whole bed (kg) below which what its faces carry fades to nothing."""
@@ -33,8 +33,7 @@ FRACTION_WIDTH = 1e-3
 
 BED: tuple[Parameter, ...] = (
     Parameter.positive("heel", u.kg, "mass below which less leaves than is drawn", 1e-3, source="assumed"),
-    Parameter("initial_mass", u.kg, "mass at the start", 0.0, 0.0),
-    Parameter("initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True),
+    *INITIAL,
 )
 """Parameters of every bed."""
 

@@ -17,7 +17,7 @@ from units.kinetics.kinetics import GASES, Kinetics, Rates, organism_parameters
 from units.liquid import LiquidComponent, add_liquid_port, by_measure
 from units.parameter import Parameter
 from units.stream import MEASURES, MOLES, Measure
-from units.unit import UnitBlock
+from units.unit import UnitBlock, numbered_inlets
 from units.vessel import AERATED, HEAT_BALANCE, INLETS, PERFUSION, VESSEL, add_boluses, add_volume, bolus_changes
 
 OPTIONS = (*VESSEL, *aeration.AERATION, *heat.HEAT)
@@ -80,7 +80,7 @@ class BioreactorData(UnitBlock):
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return ``inlet_1`` to the number of inlets asked for."""
-        return tuple(f"inlet_{number}" for number in range(1, int(INLETS.chosen(given)) + 1))
+        return numbered_inlets(INLETS, given)
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:

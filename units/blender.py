@@ -14,8 +14,8 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units.parameter import Parameter
 from units.stream import Material, add_inlets, add_powder_port
-from units.transport import add_delay
-from units.unit import REV_PER_S, UnitBlock
+from units.transport import INITIAL, add_delay
+from units.unit import REV_PER_S, UnitBlock, numbered_inlets
 
 WHOLE = 1e-9
 """How far a number of tanks may be from a whole one to be taken for it."""
@@ -37,8 +37,7 @@ HOLDUP: tuple[Parameter, ...] = (
     Parameter.positive("reference_flow", u.kg / u.s, "mass flow at which mean_time holds", 20 / 3600, source="20 kg/h"),
     Parameter("speed_exponent", u.dimensionless, "exponent of the mean residence time on speed", 1.1, 0.0, source="recalled"),
     Parameter("flow_exponent", u.dimensionless, "exponent of the mean residence time on flow", 0.0, 0.0, 1.0, open_upper=True),
-    Parameter("initial_mass", u.kg, "hold-up at the start", 0.0, 0.0),
-    Parameter("initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True),
+    *INITIAL,
 )
 """Parameters of every blender whose hold-up follows speed and throughput."""
 
@@ -139,17 +138,13 @@ class ContinuousBlenderData(UnitBlock):
         Parameter.positive("delay", u.s, "dead time in front of the tanks", 5.0, source="assumed"),
         *HOLDUP,
     )
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_fraction", "outlet_total", "total_mass", "residence_time")
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return ``inlet_1`` to the number of inlets asked for."""
-        return tuple(f"inlet_{number}" for number in range(1, int(INLETS.chosen(given)) + 1))
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
+        return numbered_inlets(INLETS, given)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""

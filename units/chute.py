@@ -10,7 +10,7 @@ from pyomo.environ import units as u
 
 from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.transport import add_delay
+from units.transport import INITIAL, add_delay
 from units.unit import UnitBlock
 
 
@@ -46,22 +46,11 @@ class ChuteData(UnitBlock):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("cells", u.dimensionless, "number of cells, one behind the other", 20, 1, integer=True, source="assumed"),
         Parameter.positive("transit_time", u.s, "time from one end to the other", 5.0, input=True, source="assumed"),
-        Parameter("initial_mass", u.kg, "mass at the start", 0.0, 0.0),
-        Parameter(
-            "initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True
-        ),
+        *INITIAL,
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "outlet_fraction", "total_mass")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""

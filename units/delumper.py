@@ -13,7 +13,7 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.transport import add_delay
+from units.transport import INITIAL, add_delay
 from units.unit import UnitBlock
 
 
@@ -50,22 +50,11 @@ class DelumperData(UnitBlock):
         Parameter.positive("mean_time", u.s, "mean residence time in the tank", 8.0, source="recalled: 5-20 s"),
         Parameter("delay_cells", u.dimensionless, "number of cells of the dead time; 0 for none", 5, 0, integer=True, source="assumed"),
         Parameter.positive("delay", u.s, "dead time in front of the tank", 2.0, source="assumed"),
-        Parameter("initial_mass", u.kg, "hold-up at the start", 0.0, 0.0),
-        Parameter(
-            "initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True
-        ),
+        *INITIAL,
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "outlet_fraction", "total_mass")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""

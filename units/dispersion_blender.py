@@ -13,7 +13,7 @@ from units import bed
 from units.blender import HOLDUP, INLETS, discharge_rate
 from units.parameter import Parameter
 from units.stream import Material, add_inlets, add_powder_port
-from units.unit import UnitBlock
+from units.unit import UnitBlock, numbered_inlets
 
 
 @declare_custom_block("DispersionBlender", rule="build")
@@ -59,17 +59,13 @@ class DispersionBlenderData(UnitBlock):
         Parameter("peclet_exponent", u.dimensionless, "exponent with which it falls with speed", 0.0, source="assumed"),
         *HOLDUP,
     )
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_fraction", "outlet_total", "total_mass", "residence_time")
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return ``inlet_1`` to the number of inlets asked for."""
-        return tuple(f"inlet_{number}" for number in range(1, int(INLETS.chosen(given)) + 1))
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
+        return numbered_inlets(INLETS, given)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""

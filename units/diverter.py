@@ -58,19 +58,11 @@ class DiverterData(UnitBlock):
         Parameter("hold", u.s, "shortest time of diverting", 0.0, 0.0),
         Parameter.positive("travel_time", u.s, "time constant of the gate", 0.5, "assumed"),
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet", "reject")
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "reject_total", "watched", "diverted", "gate")
     bands: ClassVar[tuple[tuple[str, str, str], ...]] = (("diverting", "divert_begin", "return_begin"),)
     required_signals: ClassVar[tuple[str, ...]] = ("watched",)
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the two outlets."""
-        return ("outlet", "reject")
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, signal, states, equations and events."""

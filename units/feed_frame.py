@@ -71,17 +71,9 @@ class FeedFrameData(UnitBlock):
         Parameter.positive("strain_scale", u.dimensionless, "strain that takes 63 % of that share", 100.0, source="illustrative"),
         *bed.BED,
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("strength_factor", "strain", "level", "outlet_total", "outlet_fraction")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""

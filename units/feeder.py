@@ -77,13 +77,9 @@ class LossInWeightFeederData(UnitBlock):
     """
 
     parameters: ClassVar[tuple[Parameter, ...]] = FEEDER
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "measured_flow", "mass", "screw_speed", "gravimetric")
     bands: ClassVar[tuple[tuple[str, str, str], ...]] = (("refill", "refill_start", "refill_settled"),)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, states, modes, equations, the controller and events."""

@@ -62,17 +62,9 @@ class HopperData(UnitBlock):
         Parameter.positive("capacity", u.kg, "mass above which the hopper runs over", 5.0, source="assumed"),
         *bed.BED,
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("level", "outlet_total", "outlet_fraction", "residence_time")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states, equations and the event of running over."""

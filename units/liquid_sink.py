@@ -38,12 +38,8 @@ class LiquidSinkData(UnitBlock):
     """
 
     handles: ClassVar[type] = LiquidComponent
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
     shown: ClassVar[tuple[str, ...]] = ("inlet_volume_flow", "passed_volume")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, LiquidComponent], **given: Any) -> None:
         """Add the port and the expressions of what leaves."""

@@ -56,12 +56,8 @@ class LiquidSourceData(UnitBlock):
         *concentration_parameters("", "of the liquid", input=True),
         Parameter.positive("temperature", u.K, "temperature of the liquid", 298.15, input=True, source="25 degC"),
     )
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_volume_flow", "passed_volume")
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, LiquidComponent], **given: Any) -> None:
         """Add parameters, port and equations."""

@@ -10,7 +10,7 @@ from pyomo.environ import units as u
 
 from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.unit import UnitBlock
+from units.unit import UnitBlock, numbered_inlets
 
 
 @declare_custom_block("Mixer", rule="build")
@@ -37,18 +37,14 @@ class MixerData(UnitBlock):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("inlets", u.dimensionless, "number of inlets", 2, 1, 20, integer=True, source="structure"),
     )
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "outlet_fraction")
 
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the inlets, numbered from one."""
-        (parameter,) = cls.parameters
-        return tuple(f"inlet_{k + 1}" for k in range(int(parameter.chosen(given))))
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
+        (number,) = cls.parameters
+        return numbered_inlets(number, given)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add ports and the sum."""

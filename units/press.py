@@ -92,15 +92,11 @@ class TabletPressData(UnitBlock):
         Parameter("depth_gain", u.dimensionless, "gain of die filling with depth", 0.02, 0.0, source="illustrative"),
         *COMPACTION,
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
     shown: ClassVar[tuple[str, ...]] = (
         *("assay", "tablet_mass", "tensile_strength", "break_force", "force", "pre_force", "ejection_force"),
         *("tablet_density", "tablet_thickness", "turret_speed", "throughput", "filling"),
     )
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, port, equations and the event of overfilled dies."""

@@ -31,12 +31,8 @@ class SinkData(UnitBlock):
     CaseError : a parameter is given.
     """
 
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
     shown: ClassVar[tuple[str, ...]] = ("inlet_total", "inlet_fraction")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add the port and the expression of what leaves."""

@@ -38,12 +38,8 @@ class SourceData(UnitBlock):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("flow", u.kg / u.s, "component mass flow that is supplied", lower=0.0, per_component=True, input=True),
     )
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet",)
     shown: ClassVar[tuple[str, ...]] = ("outlet_total", "outlet_fraction")
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one outlet."""
-        return ("outlet",)
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, port and equation."""

@@ -38,17 +38,9 @@ class SplitterData(UnitBlock):
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("share", u.dimensionless, "share that leaves through outlet_1", lower=0.0, upper=1.0, input=True),
     )
+    inlet_names: ClassVar[tuple[str, ...]] = ("inlet",)
+    outlet_names: ClassVar[tuple[str, ...]] = ("outlet_1", "outlet_2")
     shown: ClassVar[tuple[str, ...]] = ("outlet_1_total", "outlet_2_total", "share")
-
-    @classmethod
-    def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the one inlet."""
-        return ("inlet",)
-
-    @classmethod
-    def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the two outlets."""
-        return ("outlet_1", "outlet_2")
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameter, ports and the division."""

@@ -22,10 +22,18 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import nominal
+from units.parameter import Parameter
 from units.stream import TYPICAL_FLOW
 
 FLOW_WIDTH = 1e-2 * TYPICAL_FLOW
 """Difference of mass flows (kg/s) between neighbors below which a delay is not limited: 0.04 kg/h."""
+
+
+INITIAL: tuple[Parameter, ...] = (
+    Parameter("initial_mass", u.kg, "hold-up at the start", 0.0, 0.0),
+    Parameter("initial_composition", u.dimensionless, "mass fractions at the start", None, 0.0, 1.0, per_component=True, fractions=True),
+)
+"""Parameters of all that holds powder at the start."""
 
 
 def face_weights(a: Sequence[Any], b: Sequence[Any], e: Any) -> tuple[Any, Any]:

@@ -40,6 +40,11 @@ def follows(value: Any) -> bool:
     return isinstance(value, NumericValue) or callable(value)
 
 
+def numbered_inlets(number: Parameter, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return ``inlet_1`` to the number that a parameter asks for."""
+    return tuple(f"inlet_{k}" for k in range(1, int(number.chosen(given)) + 1))
+
+
 class UnitBlock(BlockData):
     """Base of all unit operations; subclasses fill in the class attributes and ``build``.
 
@@ -51,6 +56,9 @@ class UnitBlock(BlockData):
     ``volume_supply[t]`` and ``volume_withdrawal[t]`` (m3/s).
     """
 
+    inlet_names: ClassVar[tuple[str, ...]] = ()
+    outlet_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the ports; where parameters say how many there are, the unit has ``inlets`` or ``outlets`` of its own."""
     handles: ClassVar[type] = Material
     """The class of the components that the unit knows; others in the flowsheet it never hears of."""
     parameters: ClassVar[tuple[Parameter, ...]] = ()
@@ -87,12 +95,12 @@ class UnitBlock(BlockData):
     @classmethod
     def inlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of the inlet ports for the given parameters."""
-        return ()
+        return cls.inlet_names
 
     @classmethod
     def outlets(cls, given: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of the outlet ports for the given parameters."""
-        return ()
+        return cls.outlet_names
 
     @classmethod
     def known(cls, components: Mapping[str, Any]) -> dict[str, Any]:
