@@ -216,6 +216,16 @@ def test_the_start_follows_parameters_changed_after_building(rig):
     assert start == pytest.approx(steady_start(0.5 / HOUR, 1.2), rel=1e-9)
 
 
+def test_the_controller_follows_the_feeder(rig):
+    """Gain and limits of the controller inside are those of the feeder, also when they change after it is built."""
+    model = rig(LossInWeightFeeder, horizon=100.0, **API).model
+    model.unit.gain.set_value(0.0)
+    model.unit.speed_limit.set_value(0.1)
+    trajectory = simulate(model, np.array([0.0, 100.0]))
+    assert trajectory["unit.screw_speed"][-1] <= 0.1 * (1 + 1e-6)
+    assert trajectory["unit.control.proportional"] == pytest.approx(0.0, abs=1e-18)
+
+
 def test_one_state_of_the_start_can_be_set_by_hand(rig):
     model = rig(LossInWeightFeeder, horizon=10.0, **API).model
     model.unit.powder_start["api"].deactivate()

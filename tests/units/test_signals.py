@@ -91,6 +91,38 @@ def test_the_integral_does_not_wind_up_at_a_limit() -> None:
     assert trajectory["y"][-1] == pytest.approx(0.2, abs=1e-4)
 
 
+def test_feedforward_acts_at_once_and_feedback_does_the_rest() -> None:
+    """A load that is known and fed forward leaves no deviation; without feedforward it does."""
+    time = np.linspace(0.0, 60.0, 121)
+    load = Profile((0.0, 10.0), (0.0, -1.5))
+    known = run(loop(60.0, setpoint=0.0), time, disturbance=load, unit__feedforward=Profile((0.0, 10.0), (0.0, 1.5)))
+    unknown = run(loop(60.0, setpoint=0.0), time, disturbance=load)
+    assert np.abs(known["y"]).max() < 1e-9
+    assert known["unit.output"][-1] == pytest.approx(1.5, rel=1e-9)
+    assert np.abs(unknown["y"]).max() > 0.1
+    steady = run(loop(60.0, setpoint=0.0, initial_output=0.0, feedforward=0.7), time)
+    assert steady["unit.output"][0] == pytest.approx(0.0, abs=1e-12), "the start is what initial_output says"
+
+
+def test_inside_another_unit_the_parameters_follow_those_of_the_outer_one() -> None:
+    model = pyo.ConcreteModel()
+    model.time = ContinuousSet(bounds=(0, 20))
+    model.k = pyo.Param(initialize=1.0, mutable=True)
+    model.mode = pyo.Var(model.time, initialize=1.0)
+    model.mode.fix(1.0)
+    model.unit = PID(time=model.time, materials={}, **(LOOP | {"gain": model.k, "automatic": lambda b, t: b.parent_block().mode[t]}))
+    model.wire = pyo.Constraint(model.time, rule=lambda m, t: m.unit.measured[t] == 0.5)
+    for gain in (1.0, 3.0):
+        model.k.set_value(gain)
+        for copy in (model, model.clone()):
+            course = simulate(copy, [0.0, 8.0])
+            assert course["unit.output"][1] == pytest.approx(gain * 0.5 * 8.0 / 4.0, rel=1e-8)
+            assert len(course.events) == 0
+    manual = simulate(model, [0.0, 8.0], inputs={"mode": Profile((0.0, 2.0), (1.0, 0.0))})
+    assert manual["unit.output"][1] == pytest.approx(0.0, abs=1e-9)
+    assert len(manual.events) == 0
+
+
 def test_changing_modes_makes_no_bump() -> None:
     model = loop(60.0)
     model.disturbance.fix(0.1)
