@@ -16,6 +16,8 @@ NARROWEST, WIDEST = 132, 236
 STREAM_COLOR, SIGNAL_COLOR = "#33475B", "#9A5B00"
 SMALL = 760
 """Width (points) below which a drawing is shown as it is."""
+WIDEST_ROW = 1400
+"""Width (points) beyond which the columns of a flowsheet without recycles go on in a further row."""
 LONGEST = 26
 """Most characters of a name that are drawn; the rest shows when pointed at."""
 
@@ -42,7 +44,9 @@ class DrawnStream:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where everything stands (points): box width, left edges of columns, gaps behind them, heights of the middles."""
+    """Where everything stands (points): box width, left edges of columns, gaps behind them, heights of the middles; the row in which each
+    column stands, and where each row ends.
+    """
 
     streams: Sequence[DrawnStream]
     layout: Layout
@@ -53,6 +57,8 @@ class Plan:
     middle: Mapping[object, float]
     width: float
     height: float
+    row: Sequence[int] = ()
+    bottom: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def flowsheet_svg(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream], si
     width, height = plan.width, plan.height
     if signals:
         control, width, height = _control_svg(plan, below, signals)
-        parts += control
+        parts = [*control, *parts]  # lines pass behind boxes
     counted = f"{len(units)} units, {len(streams)} streams" + (f" and {len(signals)} signals" if signals else "")
     tips = "".join(
         f'<marker id="{name}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
@@ -151,21 +157,38 @@ def _box_width(units: Sequence[DrawnUnit]) -> float:
 
 def _plan(units: Sequence[DrawnUnit], streams: Sequence[DrawnStream], box: float) -> Plan:
     layout = arrange([unit.name for unit in units], [(stream.source, stream.target) for stream in streams])
+    columns = range(len(layout.columns))
     label = max([70.0, *(26 + 7.2 * (len(stream.flow) + len(stream.name)) for stream in streams)])
-    gaps = [label + 14 + LANE * (1 + _passing(layout, k)) for k in range(len(layout.columns))]
-    left = [MARGIN + sum(gaps[:k]) + k * box for k in range(len(layout.columns))]
+    gaps = [label + 14 + LANE * (1 + _passing(layout, k)) for k in columns]
+    row = _rows([box + gap for gap in gaps], folded=not layout.backward)
+    left = [MARGIN + LANE * (2 if row[k] else 0) + sum(box + gaps[j] for j in range(k) if row[j] == row[k]) for k in columns]
     heights = [sum(ROW if isinstance(node, str) else PASSING for node in column) for column in layout.columns]
     middle: dict[object, float] = {}
-    for column, height in zip(layout.columns, heights, strict=True):
-        y = MARGIN / 2 + (max(heights) - height) / 2
-        for node in column:
-            step = ROW if isinstance(node, str) else PASSING
-            middle[node] = y + step / 2 + (10 if isinstance(node, str) else 0)
-            y += step
+    top, bottom = MARGIN / 2, []
+    for number in range(max(row, default=-1) + 1):
+        here = [k for k in columns if row[k] == number]
+        tallest = max(heights[k] for k in here)
+        for k in here:
+            y = top + (tallest - heights[k]) / 2
+            for node in layout.columns[k]:
+                step = ROW if isinstance(node, str) else PASSING
+                middle[node] = y + step / 2 + (10 if isinstance(node, str) else 0)
+                y += step
+        bottom.append(top + tallest)
+        top = bottom[-1] + LANE * (2 + _passing(layout, here[-1]))
     rank = {node: k for k, column in enumerate(layout.columns) for node in column}
     outside = max([0.0, *(20 + 6.6 * len(unit.leaving) for unit in units if unit.leaving)])
-    width = (left[-1] if left else 0) + box + MARGIN + outside
-    return Plan(streams, layout, rank, box, left, gaps, middle, width, max(heights, default=ROW) + MARGIN + RECYCLE * len(layout.backward))
+    width = max(left, default=0) + box + MARGIN + outside
+    height = (bottom[-1] if bottom else MARGIN / 2 + ROW) + MARGIN / 2 + RECYCLE * len(layout.backward)
+    return Plan(streams, layout, rank, box, left, gaps, middle, width, height, row, bottom)
+
+
+def _rows(widths: Sequence[float], *, folded: bool) -> list[int]:
+    """Return the row of each column: as few rows as keep within the widest, of about the same width."""
+    total = sum(widths)
+    rows = -(-int(total) // WIDEST_ROW) if folded else 1
+    before = [sum(widths[:k]) + widths[k] / 2 for k in range(len(widths))]
+    return [min(int(x / total * rows), rows - 1) for x in before]
 
 
 def _passing(layout: Layout, column: int) -> int:
@@ -202,8 +225,13 @@ def _stream_svg(k: int, plan: Plan) -> str:
     for node in layout.paths[k][1:]:
         column = plan.rank[node] - 1
         there = last if node == stream.target else plan.middle[node]
-        turn = plan.left[column] + plan.box + plan.gaps[column] - 18 - LANE * _lane(k, column, plan)
-        path += _bend(turn, here, there) + f"H{plan.left[plan.rank[node]] + (0 if node == stream.target else plan.box):g}"
+        lane = LANE * _lane(k, column, plan)
+        turn, edge = plan.left[column] + plan.box + plan.gaps[column] - 18 - lane, plan.left[column + 1]
+        if plan.row[column] == plan.row[column + 1]:
+            path += _bend(turn, here, there)
+        else:
+            path += f"H{turn:g}V{plan.bottom[plan.row[column]] + LANE + lane:g}H{edge - LANE - lane:g}V{there:g}"
+        path += f"H{edge + (0 if node == stream.target else plan.box):g}"
         here = there
     return _arrow(path) + _tag(stream, x + 8, y)
 
@@ -260,7 +288,7 @@ def _unit_svg(unit: DrawnUnit, plan: Plan, has_outlet: bool) -> str:
         parts.append(_arrow(f"M{x + 27:g} {y + BOX_HEIGHT:g}v28"))
         parts.append(f'<text x="{x + 36:g}" y="{y + BOX_HEIGHT + 20:g}" class="outside">{text(unit.leaving)}</text>')
     elif unit.leaving:
-        parts.append(_arrow(f"M{x + plan.box:g} {center:g}H{plan.width - MARGIN:g}"))
+        parts.append(_arrow(f"M{x + plan.box:g} {center:g}h{16 + 6.6 * len(unit.leaving):g}"))
         parts.append(f'<text x="{x + plan.box + 8:g}" y="{center - 9:g}" class="outside">{text(unit.leaving)}</text>')
     return "".join(parts) + "</g>"
 

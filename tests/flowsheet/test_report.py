@@ -4,6 +4,7 @@ import base64
 import re
 import xml.etree.ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -284,3 +285,14 @@ def test_drawing_holds_every_unit_and_stream():
     assert len(placed) == 6
     assert all(0 <= x < width and 0 <= y < height for x, y in placed)
     assert flowsheet_svg([], []).startswith("<svg")
+
+
+def test_a_long_line_goes_on_in_a_further_row() -> None:
+    names = [f"unit_{k}" for k in range(10)]
+    units = [DrawnUnit(name, "mixer") for name in names]
+    streams = [DrawnStream(f"S{k}", one, other, "20 kg/h") for k, (one, other) in enumerate(pairwise(names))]
+    width, height = (float(re.search(rf'{side}="([\d.]+)"', flowsheet_svg(units, streams))[1]) for side in (" width", " height"))
+    assert width < 1800
+    assert height > 2 * 128
+    recycle = [*streams, DrawnStream("R", names[-1], names[0], "1 kg/h")]
+    assert float(re.search(r' width="([\d.]+)"', flowsheet_svg(units, recycle))[1]) > 2 * width * 0.9, "recycles keep their row"
