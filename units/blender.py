@@ -14,7 +14,7 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units.parameter import Parameter
 from units.stream import Material, add_inlets, add_powder_port
-from units.transport import INITIAL, add_delay
+from units.transport import INITIAL, add_delay, add_delay_start
 from units.unit import REV_PER_S, UnitBlock, numbered_inlets
 
 WHOLE = 1e-9
@@ -200,15 +200,8 @@ class ContinuousBlenderData(UnitBlock):
 
     def _add_start(self, t0: float, components: list[str], shares: Sequence[float]) -> None:
         """Add the equations of the start: a flow through tanks and delay cells that leaves the initial hold-up in them."""
-        cells = len(self.delay_cell)
-
-        def initial_flow(b: Any, c: str) -> Any:
-            return b.initial_mass * b.initial_composition[c] / (b.mean_time + b.delay if cells else b.mean_time)
+        add_delay_start(self, t0, components)
 
         @self.Constraint(self.tank, components, doc="hold-up of a tank at the start")
         def mass_start(b: Any, k: int, c: str) -> Any:
-            return b.mass[t0, k, c] == initial_flow(b, c) * b.mean_time * shares[k - 1]
-
-        @self.Constraint(self.delay_cell, components, doc="hold-up of a delay cell at the start")
-        def delay_mass_start(b: Any, j: int, c: str) -> Any:
-            return b.delay_mass[t0, j, c] == initial_flow(b, c) * b.delay / cells
+            return b.mass[t0, k, c] == b.start_flow[c] * b.mean_time * shares[k - 1]

@@ -13,7 +13,7 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units.parameter import Parameter
 from units.stream import Material, add_powder_port
-from units.transport import INITIAL, add_delay
+from units.transport import INITIAL, add_delay, add_delay_start
 from units.unit import UnitBlock
 
 
@@ -83,13 +83,8 @@ class DelumperData(UnitBlock):
         def total_mass(b: Any, t: float) -> Any:
             return sum(b.holdup[t, c] for c in components)
 
-        def initial_flow(b: Any, c: str) -> Any:
-            return b.initial_mass * b.initial_composition[c] / (b.mean_time + b.delay if cells else b.mean_time)
+        add_delay_start(self, t0, components)
 
         @self.Constraint(components, doc="hold-up of the tank at the start")
         def start(b: Any, c: str) -> Any:
-            return b.mass[t0, c] == initial_flow(b, c) * b.mean_time
-
-        @self.Constraint(self.delay_cell, components, doc="hold-up of a delay cell at the start")
-        def delay_mass_start(b: Any, j: int, c: str) -> Any:
-            return b.delay_mass[t0, j, c] == initial_flow(b, c) * b.delay / cells
+            return b.mass[t0, c] == b.start_flow[c] * b.mean_time
