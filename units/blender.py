@@ -200,8 +200,8 @@ class ContinuousBlenderData(UnitBlock):
 
     def _add_start(self, t0: float, components: list[str], shares: Sequence[float]) -> None:
         """Add the equations of the start: a flow through tanks and delay cells that leaves the initial hold-up in them."""
-        add_delay_start(self, t0, components)
+        flow = add_delay_start(self, t0, components)
 
         @self.Constraint(self.tank, components, doc="hold-up of a tank at the start")
         def mass_start(b: Any, k: int, c: str) -> Any:
-            return b.mass[t0, k, c] == b.start_flow[c] * b.mean_time * shares[k - 1]
+            return b.mass[t0, k, c] == flow(b, c) * b.mean_time * shares[k - 1]

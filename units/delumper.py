@@ -83,8 +83,8 @@ class DelumperData(UnitBlock):
         def total_mass(b: Any, t: float) -> Any:
             return sum(b.holdup[t, c] for c in components)
 
-        add_delay_start(self, t0, components)
+        flow = add_delay_start(self, t0, components)
 
         @self.Constraint(components, doc="hold-up of the tank at the start")
         def start(b: Any, c: str) -> Any:
-            return b.mass[t0, c] == b.start_flow[c] * b.mean_time
+            return b.mass[t0, c] == flow(b, c) * b.mean_time

@@ -157,21 +157,25 @@ def add_delay(
         return b.delay_face[t, cells, c] if cells else entering(b, t, c)
 
 
-def add_delay_start(block: Any, t0: Any, components: Sequence[str]) -> None:
-    """Add the start of a delay in front of tanks: the hold-up that a steady flow would leave in both.
+def add_delay_start(block: Any, t0: Any, components: Sequence[str]) -> Callable[[Any, str], Any]:
+    """Add the start of a delay in front of tanks, ``delay_mass_start[j, c]``: the hold-up that a steady flow would leave in both.
 
-    The unit has ``initial_mass``, ``initial_composition[c]``, the tanks' ``mean_time`` and ``delay`` (s). Adds the Expression ``start_flow[c]``
-    (kg/s) and the Constraint ``delay_mass_start[j, c]``.
+    The unit has ``initial_mass``, ``initial_composition[c]``, the tanks' ``mean_time`` and ``delay`` (s).
+
+    Returns
+    -------
+    ``flow(block, c)``, that steady flow of a component (kg/s).
     """
     cells = len(block.delay_cell)
 
-    @block.Expression(components, doc="steady flow that would leave the hold-up of the start")
-    def start_flow(b: Any, c: str) -> Any:
+    def flow(b: Any, c: str) -> Any:
         return b.initial_mass * b.initial_composition[c] / (b.mean_time + b.delay if cells else b.mean_time)
 
     @block.Constraint(block.delay_cell, components, doc="hold-up of a delay cell at the start")
     def delay_mass_start(b: Any, j: int, c: str) -> Any:
-        return b.delay_mass[t0, j, c] == b.start_flow[c] * b.delay / cells
+        return b.delay_mass[t0, j, c] == flow(b, c) * b.delay / cells
+
+    return flow
 
 
 def _product(one: Sequence[Any], other: Sequence[Any]) -> Any:
