@@ -8,6 +8,8 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.dae import ContinuousSet, DerivativeVar
 from pyomo.network import Arc
+from scipy.integrate import cumulative_trapezoid
+from scipy.special import gammainc
 
 from flowsheet import Flowsheet, run_case
 from solvers import simulate
@@ -15,9 +17,14 @@ from solvers.declare import Interpolation, Profile
 from units import dissolving, laws
 from units.bioreactor import OPTIONS, BioreactorData
 from units.blender import ContinuousBlender
+from units.chute import Chute
+from units.delumper import Delumper
+from units.dispersion_blender import DispersionBlender
 from units.dissolution import DissolutionTester
 from units.diverter import Diverter
+from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
+from units.hopper import Hopper
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
 from units.kinetics.monod import MonodReactor
@@ -50,6 +57,7 @@ MATERIALS = {
 BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
+    **{"hopper": Hopper, "chute": Chute, "delumper": Delumper, "feed_frame": FeedFrame, "dispersion_blender": DispersionBlender},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
     **{"dissolution": DissolutionTester, "weibull_dissolution": WeibullDissolution, "tablet_quality": TabletTester},
     **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
@@ -159,9 +167,10 @@ def draw_feeder() -> None:
 
 
 def draw_blender() -> None:
-    """Draw a drug pulse leaving blenders of one, three and six tanks, and the hold-up after a change of impeller speed."""
+    """Draw a drug pulse through blenders of one, three and six tanks, the hold-up after a change of speed, and a real number of tanks."""
     flow, minute = 20.0 / HOUR, 60.0
-    figure, panels = plt.subplot_mosaic([["pulse", "hold-up"], ["pulse", "outflow"]], figsize=(10, 4.2), layout="constrained")
+    panes = [["pulse", "hold-up"], ["pulse", "outflow"], ["step", "difference"]]
+    figure, panels = plt.subplot_mosaic(panes, figsize=(10, 7), height_ratios=(1, 1, 1.6), layout="constrained")
     time = np.linspace(0.0, 9 * minute, 1081)
     for tanks, color in zip((1, 3, 6), COLORS, strict=True):
         given = {"tanks": tanks, "initial_composition": BLEND, "initial_mass": flow * 60.0}
@@ -172,61 +181,245 @@ def draw_blender() -> None:
         panels["pulse"].plot(time / minute, 100 * trajectory["unit.outlet_fraction[api]"], color=color, label=label)
     panels["pulse"].plot(time / minute, 100 * trajectory["unit.inlet_1_fraction[api]"], color="0.6", label="inlet")
     panels["pulse"].set(xlabel="time (min)", ylabel="drug content (%)", xlim=(0, 9), title="One minute of 20 % more drug")
-    panels["pulse"].legend(frameon=False)
     model = single(ContinuousBlender, time[-1], flows(flow), initial_composition=BLEND, initial_mass=flow * 60.0)
     trajectory = simulate(model, time, inputs={"unit.speed": Profile((0.0, 120.0), (5 / 3, 10 / 3))})
     panels["hold-up"].plot(time / minute, 1e3 * trajectory["unit.total_mass"], color=COLORS[0])
     panels["hold-up"].set(ylabel="hold-up (g)", xlim=(0, 9), ylim=(0, None), title="Impeller from 100 to 200 rpm at 2 min")
     panels["outflow"].plot(time / minute, trajectory["unit.outlet_total"] * HOUR, color=COLORS[0])
     panels["outflow"].set(xlabel="time (min)", ylabel="outflow (kg/h)", xlim=(0, 9), ylim=(0, None))
+    reduced, tau = np.linspace(0.0, 4.0, 401), 60.0
+    for tanks, color in zip((1.3, 2.5, 4.5), COLORS, strict=True):
+        given = {"tanks": tanks, "delay_cells": 0, "mean_time": tau, "initial_composition": {"excipient": 1.0}, "initial_mass": flow * tau}
+        trajectory = simulate(single(ContinuousBlender, 4 * tau, {"excipient": 0.0, "api": flow, "lubricant": 0.0}, **given), tau * reduced)
+        response, gamma = trajectory["unit.outlet_fraction[api]"], gammainc(tanks, tanks * reduced)
+        panels["step"].plot(reduced, response, color=color, label=f"n = {tanks:g}")
+        panels["step"].plot(reduced[::20], gamma[::20], "o", ms=4, mfc="none", color=color)
+        panels["difference"].plot(reduced, response - gamma, color=color, label=f"n = {tanks:g}")
+    panels["step"].plot([], [], "o", ms=4, mfc="none", color="0.4", label="P(n, n t/τ)")
+    panels["step"].set(xlabel="t/τ (-)", ylabel="share arrived (-)", xlim=(0, 4), ylim=(0, 1.02), title="A step of a tracer, n not whole")
+    panels["difference"].set(xlabel="t/τ (-)", ylabel="difference (-)", xlim=(0, 4), title="How far that is from P(n, n t/τ)")
+    for name in ("pulse", "step", "difference"):
+        panels[name].legend(frameon=False)
     save(figure, "blender.png")
 
 
+def tableting(horizon: float, **parameters: object) -> Flowsheet:
+    """Return a press under a hopper whose level moves the turret."""
+    sheet = Flowsheet(horizon, MATERIALS)
+    sheet.add("feed", Source, flow=flows(20.0 / HOUR))
+    sheet.add("hopper", Hopper, cells=12, initial_mass=0.3, initial_composition=BLEND)
+    sheet.add("press", TabletPress, **parameters)
+    level = {"measured_unit": "kg", "output_unit": "rev/s", "setpoint": 0.3, "gain": -2.0, "integral_time": 180.0}
+    sheet.add("control", PID, **level, lower=0.0, upper=1.2, initial_output=0.761)
+    for ends in (
+        ("feed.outlet", "hopper.inlet"),
+        ("hopper.outlet", "press.inlet"),
+        ("press.draw", "hopper.draw"),
+        ("hopper.level", "control.measured"),
+        ("control.output", "press.turret_speed"),
+    ):
+        sheet.connect(*ends)
+    return sheet
+
+
 def draw_press() -> None:
-    """Draw how the press takes a minute of 20 % more drug and then a loss of half the flow."""
+    """Draw how hopper and press take a minute of 20 % more drug and then a loss of half the flow."""
     flow = 20.0 / HOUR
     time = np.linspace(0.0, 1500.0, 1501)
-    model = single(TabletPress, time[-1], flows(flow), initial_composition=BLEND, initial_mass=0.4)
     inputs = {
-        "source.flow[api]": Profile((0.0, 300.0, 360.0, 900.0, 1200.0), tuple(flow * x for x in (0.1, 0.12, 0.1, 0.05, 0.1))),
-        "source.flow[excipient]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.89, 0.445, 0.89))),
-        "source.flow[lubricant]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.01, 0.005, 0.01))),
+        "feed.flow[api]": Profile((0.0, 300.0, 360.0, 900.0, 1200.0), tuple(flow * x for x in (0.1, 0.12, 0.1, 0.05, 0.1))),
+        "feed.flow[excipient]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.89, 0.445, 0.89))),
+        "feed.flow[lubricant]": Profile((0.0, 900.0, 1200.0), tuple(flow * x for x in (0.01, 0.005, 0.01))),
     }
-    trajectory = simulate(model, time, inputs=inputs)
-    figure, axes = plt.subplots(2, 2, figsize=(10, 5.4), sharex=True, layout="constrained")
+    trajectory = simulate(tableting(time[-1]).model, time, inputs=inputs)
+    figure, axes = plt.subplots(3, 2, figsize=(10, 7.4), sharex=True, layout="constrained")
     panels = (
-        ("assay of drug (%)", "unit.assay[api]", 100.0),
-        ("hopper (kg)", "unit.level", 1.0),
-        ("tablet mass (mg)", "unit.tablet_mass", 1e6),
-        ("turret (rpm)", "unit.turret_speed", 60.0),
+        ("assay of drug (%)", (("press.assay[api]", 100.0, ""),)),
+        ("hopper (kg)", (("hopper.level", 1.0, ""),)),
+        ("tablet mass (mg)", (("press.tablet_mass", 1e6, ""),)),
+        ("turret (rpm)", (("press.turret_speed", 60.0, ""),)),
+        ("compression (kN)", (("press.force", 1e-3, "main"), ("press.pre_force", 1e-3, "pre"))),
+        ("force (N)", (("press.break_force", 1.0, "breaking"), ("press.ejection_force", 1.0, "ejection"))),
     )
-    for axis, (label, name, scale) in zip(axes.flat, panels, strict=True):
-        axis.plot(time / 60, scale * trajectory[name], color=COLORS[0])
+    for axis, (label, curves) in zip(axes.flat, panels, strict=True):
+        for (name, scale, text), color in zip(curves, COLORS, strict=False):
+            axis.plot(time / 60, scale * trajectory[name], color=color, label=text)
         axis.set(ylabel=label, xlim=(0, 25))
         axis.axvspan(5, 6, color="#f0c8b0")
         axis.axvspan(15, 20, color="0.9")
-    for axis in axes[1]:
+        if len(curves) > 1:
+            axis.set(ylim=(0, None))
+            axis.legend(frameon=False)
+    for axis in axes[-1]:
         axis.set(xlabel="time (min)")
     figure.suptitle("One minute of 20 % more drug (orange), five minutes at half the flow (gray)", fontsize=11)
     save(figure, "press.png")
 
 
 def draw_compaction() -> None:
-    """Draw Kawakita's densities and the strengths that follow from them, with the worked vectors."""
+    """Draw Kawakita's densities and the strengths that follow from them, with the worked vectors, and both compressions by thickness."""
     rows = np.genfromtxt(HERE.parents[1] / "tests" / "data" / "compaction_worked_vectors.csv", delimiter=",", names=True)
     pressure = np.linspace(0.0, 400e6, 401)
     density = laws.kawakita_density(pressure, 0.30, 0.72, 0.05e-6)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     left.plot(pressure / 1e6, density, color=COLORS[0], label="Kawakita")
     left.plot(rows["P_MPa"], rows["rho_Kawakita"], "o", color=COLORS[0], mfc="none", label="worked vectors")
     left.set(xlabel="pressure (MPa)", ylabel="relative density (-)", xlim=(0, 400), ylim=(0.3, 1.0), title="Compaction")
     dense = np.linspace(0.45, 1.0, 200)
-    right.plot(dense, laws.kuentz_leuenberger_strength(dense, 12e6, 0.45) / 1e6, color=COLORS[1], label="Kuentz-Leuenberger")
-    right.plot(rows["rho_Kawakita"], rows["sigma_KuentzLeuenberger_MPa"], "o", color=COLORS[1], mfc="none")
-    right.set(xlabel="relative density (-)", ylabel="tensile strength (MPa)", xlim=(0.4, 1.0), ylim=(0, None), title="Strength")
-    for axes in (left, right):
+    middle.plot(dense, laws.kuentz_leuenberger_strength(dense, 12e6, 0.45) / 1e6, color=COLORS[1], label="Kuentz-Leuenberger")
+    middle.plot(rows["rho_Kawakita"], rows["sigma_KuentzLeuenberger_MPa"], "o", color=COLORS[1], mfc="none")
+    middle.set(xlabel="relative density (-)", ylabel="tensile strength (MPa)", xlim=(0.4, 1.0), ylim=(0, None), title="Strength")
+    thickness = np.linspace(2.4, 5.0, 261)
+    model = single(TabletPress, 1.0, flows(22.5 * 250e-6), pre_thickness=4e-3, fill_depth=0.012)
+    swept = Profile((0.0, 1.0), (2.4e-3, 5.0e-3), Interpolation.LINEAR)
+    trajectory = simulate(model, np.linspace(0.0, 1.0, 261), inputs={"unit.thickness": swept})
+    right.plot(thickness, trajectory["unit.pressure"] / 1e6, color=COLORS[0], label="main compression")
+    right.plot(thickness, trajectory["unit.pre_pressure"] / 1e6, color=COLORS[1], ls="--", label="pre-compression, at 4 mm")
+    right.set(xlabel="thickness at main compression (mm)", ylabel="pressure (MPa)", xlim=(2.4, 5), ylim=(0, None))
+    right.set_title("A tablet of 250 mg")
+    for axes in (left, middle, right):
         axes.legend(frameon=False)
     save(figure, "compaction.png")
+
+
+def draw_hopper() -> None:
+    """Draw a pulse of drug through a hopper whose draw and level change, against the exact plug and mixed tanks."""
+    flow, time = 20.0 / HOUR, np.linspace(0.0, 420.0, 2101)
+    volume = flow * sum(share / MATERIALS[c].bulk_density for c, share in BLEND.items())
+    inputs = {
+        "source.flow[api]": Profile((0.0, 60.0, 120.0), (0.1 * flow, 0.12 * flow, 0.1 * flow)),
+        "unit.draw": Profile((0.0, 100.0, 180.0), (volume, 0.4 * volume, 1.5 * volume)),
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    start = {"initial_mass": 0.5, "initial_composition": BLEND}
+    for unit, given, color, label in (
+        (FeedFrame, {"chambers": 20}, COLORS[1], "20 mixed tanks"),
+        (Hopper, {"cells": 1}, COLORS[2], "one mixed tank"),
+        (Hopper, {"cells": 20}, COLORS[0], "hopper, 20 shares"),
+    ):
+        trajectory = simulate(single(unit, time[-1], flows(flow), **start, **given), time, inputs=inputs)
+        left.plot(time / 60, 100 * trajectory["unit.outlet_fraction[api]"], color=color, label=label)
+    entered, passed = (cumulative_trapezoid(trajectory[f"unit.{end}_total"], time, initial=0.0) for end in ("inlet", "outlet"))
+    since = np.interp(passed - 0.5, entered, time, left=0.0)
+    left.plot(time / 60, 100 * np.interp(since, time, trajectory["unit.inlet_fraction[api]"]), color="0.3", ls=":", label="exact plug")
+    left.plot(time / 60, 100 * trajectory["unit.inlet_fraction[api]"], color="0.75", lw=1, label="what enters")
+    left.set(xlabel="time (min)", ylabel="drug (%)", xlim=(0, 7), ylim=(9.9, 12.3), title="One minute of 20 % more drug")
+    left.legend(frameon=False, fontsize=8, ncols=2)
+    right.plot(time / 60, trajectory["unit.level"], color=COLORS[0], label="level (kg)")
+    right.plot(time / 60, trajectory["unit.outlet_total"] * HOUR / 20, color=COLORS[1], label="drawn, over 20 kg/h")
+    right.set(xlabel="time (min)", xlim=(0, 7), ylim=(0, None), title="Meanwhile the draw changes, and the level")
+    right.legend(frameon=False)
+    save(figure, "hopper.png")
+
+
+def draw_chute() -> None:
+    """Draw powder that passes a belt in cells of several numbers, and a belt that stops with what lies on it."""
+    flow, time = 20.0 / HOUR, np.linspace(0.0, 80.0, 1601)
+    none = {"initial_composition": BLEND}
+    pulse = {f"source.flow[{c}]": Profile((0.0, 5.0, 25.0), (0.0, flow * share, 0.0)) for c, share in BLEND.items()}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    for cells, color in zip((5, 20, 80), COLORS, strict=True):
+        trajectory = simulate(single(Chute, 80.0, flows(0.0), cells=cells, transit_time=20.0, **none), time, inputs=pulse)
+        left.plot(time, trajectory["unit.outlet_total"] * HOUR, color=color, label=f"{cells} cells")
+    left.plot([0, 25, 25, 45, 45, 80], [0, 0, 20, 20, 0, 0], color="0.3", ls=":", label="exact")
+    left.plot(time, trajectory["unit.inlet_total"] * HOUR, color="0.75", lw=1, label="what enters")
+    left.set(xlabel="time (s)", ylabel="mass flow (kg/h)", xlim=(0, 80), ylim=(-1, 28), title="20 s of powder on a belt that takes 20 s")
+    left.legend(frameon=False, fontsize=8, ncols=3)
+    stopped = pulse | {"unit.transit_time": Profile((0.0, 30.0, 50.0), (20.0, 1e9, 20.0))}
+    trajectory = simulate(single(Chute, 80.0, flows(0.0), cells=20, transit_time=20.0, **none), time, inputs=stopped)
+    right.axvspan(30, 50, color="0.9", label="the belt stands")
+    right.plot(time, trajectory["unit.total_mass"] * 1e3, color=COLORS[0], label="on the belt (g)")
+    right.plot(time, trajectory["unit.outlet_total"] * HOUR, color=COLORS[1], label="off the belt (kg/h)")
+    right.set(xlabel="time (s)", xlim=(0, 80), ylim=(-1, 130), title="The same, and the belt stops for 20 s")
+    right.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    save(figure, "chute.png")
+
+
+def draw_delumper() -> None:
+    """Draw a step of a tracer against its closed form, and how the hold-up follows the flow."""
+    flow, time = 20.0 / HOUR, np.linspace(0.0, 60.0, 1201)
+    delay, tau = 4.0, 8.0
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for cells, color in ((5, COLORS[0]), (20, COLORS[2])):
+        given = {"delay": delay, "mean_time": tau, "delay_cells": cells, "initial_mass": flow * (delay + tau)}
+        model = single(Delumper, 60.0, {"excipient": 0.0, "api": flow, "lubricant": 0.0}, **given, initial_composition={"excipient": 1.0})
+        left.plot(time, simulate(model, time)["unit.outlet_fraction[api]"], color=color, label=f"delay of {cells} cells")
+    left.plot(time, np.where(time > delay, 1 - np.exp(-(time - delay) / tau), 0.0), color="0.3", ls=":", label="1 - exp(-(t - delay)/τ)")
+    left.set(
+        xlabel="time (s)", ylabel="share arrived (-)", xlim=(0, 20), ylim=(-0.02, 1.02), title="A step: 4 s of delay and a tank of 8 s"
+    )
+    model = single(Delumper, 60.0, flows(flow), delay=delay, mean_time=tau, initial_mass=flow * (delay + tau), initial_composition=BLEND)
+    pause = {f"source.flow[{c}]": Profile((0.0, 10.0, 30.0), (flow * share, 0.0, flow * share)) for c, share in BLEND.items()}
+    trajectory = simulate(model, time, inputs=pause)
+    right.plot(time, trajectory["unit.inlet_total"] * HOUR, color="0.75", lw=1, label="in (kg/h)")
+    right.plot(time, trajectory["unit.outlet_total"] * HOUR, color=COLORS[1], label="out (kg/h)")
+    right.plot(time, trajectory["unit.total_mass"] * 1e3, color=COLORS[0], label="hold-up (g)")
+    right.set(xlabel="time (s)", xlim=(0, 60), ylim=(0, None), title="A pause of 20 s")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "delumper.png")
+
+
+def draw_feed_frame() -> None:
+    """Draw an empty frame that fills up from a hopper, and the strain and strength of what it passes on."""
+    flow, volume, time = 20.0 / HOUR, 5e-4, np.linspace(0.0, 360.0, 1441)
+    drawn = flow * sum(share / MATERIALS[c].bulk_density for c, share in BLEND.items())
+    sheet = Flowsheet(360.0, MATERIALS)
+    sheet.add("feed", Source, flow=flows(flow))
+    sheet.add("hopper", Hopper, initial_mass=0.5, initial_composition=BLEND)
+    sheet.add("frame", FeedFrame, volume=volume, fill_time=8.0, draw=drawn, initial_composition=BLEND)
+    sheet.add("dies", Sink)
+    for ends in (("feed.outlet", "hopper.inlet"), ("hopper.outlet", "frame.inlet"), ("frame.outlet", "dies.inlet")):
+        sheet.connect(*ends)
+    sheet.connect("frame.intake", "hopper.draw")
+    trajectory = simulate(sheet.model, time, inputs={"frame.paddle_speed": Profile((0.0, 180.0), (1.0, 2.0))})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    early = time <= 60
+    left.plot(time[early], trajectory["frame.filled_volume"][early] * 1e3, color=COLORS[0], label="filled (L)")
+    points = time[early][::12]
+    left.plot(points, volume * 1e3 * (1 - np.exp(-points / 8.0)), "o", ms=4, mfc="none", color=COLORS[0], label="0.5 L [1 - exp(-t/8 s)]")
+    left.plot(time[early], trajectory["hopper.level"][early], color=COLORS[1], label="hopper (kg)")
+    left.set(xlabel="time (s)", xlim=(0, 60), ylim=(0, 0.62), title="An empty frame fills up from the hopper")
+    mean = 0.5e-3 / drawn
+    steady = 1 - 0.3 * (1 - np.exp(-mean * np.array([1.0, 2.0]) / 100.0))
+    right.plot(time / 60, trajectory["frame.strength_factor"], color=COLORS[0], label="strength factor (-)")
+    right.plot(time / 60, trajectory["frame.strain"] / 100, color=COLORS[1], label="strain (1/100)")
+    right.plot([1.5, 3], [steady[0]] * 2, color="0.3", ls=":", label="steady, from the mean time")
+    right.plot([4.5, 6], [steady[1]] * 2, color="0.3", ls=":")
+    right.axvline(3, color="0.6", lw=1, ls="--")
+    right.text(3.05, 0.05, "paddles from 60 to 120 rpm", fontsize=8, color="0.3")
+    right.set(xlabel="time (min)", xlim=(0, 6), ylim=(0, 1.25), title="Paddles strain what passes")
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=8, loc="upper left" if axes is right else "lower right", ncols=3 if axes is right else 1)
+    save(figure, "feed_frame.png")
+
+
+def draw_dispersion_blender() -> None:
+    """Draw steps at three Peclet numbers against the exact series, and one beside tanks of the same variance."""
+    flow, tau = 20.0 / HOUR, 60.0
+    rows = np.genfromtxt(HERE.parents[1] / "tests" / "data" / "rtd_reference_E_F.csv", delimiter=",", names=True, deletechars="")
+    reduced = np.linspace(0.0, 3.0, 601)
+    traced = {"excipient": 0.0, "api": flow, "lubricant": 0.0}
+    given = {"mean_time": tau, "initial_mass": flow * tau, "initial_composition": {"excipient": 1.0}}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+
+    def arrived(unit: type, **more: object) -> np.ndarray:
+        return simulate(single(unit, 3 * tau, traced, **given, **more), tau * reduced)["unit.outlet_fraction[api]"]
+
+    for peclet, color in zip((5, 10, 20), COLORS, strict=True):
+        left.plot(reduced, arrived(DispersionBlender, peclet=peclet, cells=40), color=color, label=f"Pe = {peclet}")
+        left.plot(rows["theta"], rows[f"F_ADclosed_Pe={peclet}"], "o", ms=4, mfc="none", color=color)
+    left.plot([], [], "o", ms=4, mfc="none", color="0.4", label="exact series")
+    left.set(xlabel="t/τ (-)", ylabel="share arrived (-)", xlim=(0, 3), ylim=(0, 1.02), title="A step of a tracer, 40 cells")
+    variance = 2 / 10 - 2 / 100 * (1 - math.exp(-10))
+    dispersed = arrived(DispersionBlender, peclet=10, cells=40)
+    tanks = arrived(ContinuousBlender, tanks=1 / variance, delay_cells=0)
+    for course, color, label in ((dispersed, COLORS[1], "dispersed, Pe = 10"), (tanks, COLORS[0], f"{1 / variance:.2f} tanks")):
+        right.plot(reduced, np.gradient(course, reduced), color=color, label=label)
+    right.set(xlabel="t/τ (-)", ylabel="distribution (-)", xlim=(0, 3), ylim=(0, None), title="The same mean and variance")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "dispersion_blender.png")
 
 
 def draw_source_and_sink() -> None:
@@ -686,6 +879,7 @@ def draw_tablet_quality() -> None:
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
+    line = (draw_hopper, draw_chute, draw_delumper, draw_feed_frame, draw_dispersion_blender)
     liquid = (
         draw_liquid_source_and_sink,
         draw_bioreactor,
@@ -697,7 +891,7 @@ def main() -> None:
     )
     signals = (draw_pid, draw_sensor, draw_ratio)
     tablets = (draw_dissolution, draw_weibull_dissolution, draw_tablet_quality)
-    for draw in (*powder, *tablets, *liquid, *signals):
+    for draw in (*powder, *line, *tablets, *liquid, *signals):
         draw()
     for name in PAGES:
         page = HERE / f"{name}.md"

@@ -8,17 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import simpson
+from scipy.special import gammainc
 
 from flowsheet import load_case, run_case
 from flowsheet.results import Results
 
 ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 FOLDER = ROOT / "cases" / "units"
 MINUTE, HOUR, LITER, KG_H = 60.0, 3600.0, 1e-3, 1 / 3600
 
 PAGES = {
     "source": ("source", "sink"),
     "mixer": ("mixer",),
+    "loss_in_weight_feeder": ("feeder",),
+    "delumper": ("delumper",),
+    "continuous_blender": ("blender",),
+    "dispersion_blender": ("dispersion_blender",),
+    "chute": ("chute",),
+    "hopper": ("hopper",),
+    "feed_frame": ("feed_frame",),
+    "tablet_press": ("press",),
     "splitter": ("splitter",),
     "diverter": ("diverter",),
     "sensor": ("sensor",),
@@ -60,6 +71,122 @@ def mixer(results: Results) -> None:
     (row,) = results.specifications
     # a straight line leads to the first output point above the limit
     assert row.time_outside == pytest.approx(5 * MINUTE, abs=10.0)
+
+
+@form
+def loss_in_weight_feeder(results: Results) -> None:
+    """y = exp(decay M) is an exponential between events, refilled or not."""
+    decay, full, empty = 2.0, 2.0e-3, 1.6e-3
+    speed = 2 * KG_H / (full - (full - empty) * math.exp(-decay))
+    assert results["feeder.screw_speed"] == pytest.approx(speed, rel=1e-8)
+
+    def law(refill: float) -> tuple[float, float]:
+        """Return rate and rest value of y."""
+        rate = decay * (refill - full * speed)
+        return rate, -decay * (full - empty) * speed / rate
+
+    def duration(start: float, end: float, refill: float = 0.0) -> float:
+        rate, rest = law(refill)
+        return math.log((math.exp(decay * end) - rest) / (math.exp(decay * start) - rest)) / rate
+
+    begin = duration(1.0, 0.6)
+    stop = begin + duration(0.6, 1.5, 60e-3)
+    assert [(event.event, event.time) for event in results.events] == [
+        ("refill_start", pytest.approx(begin, rel=1e-8)),
+        ("refill_stop", pytest.approx(stop, rel=1e-8)),
+        ("refill_settled", pytest.approx(stop + 10.0, rel=1e-8)),
+    ]
+    assert stop - begin == pytest.approx(15.14, abs=0.01)
+    for since, mass, refill, part in (
+        (0.0, 1.0, 0.0, results.t < begin),
+        (begin, 0.6, 60e-3, (results.t >= begin) & (results.t < stop)),
+        (stop, 1.5, 0.0, results.t >= stop),
+    ):
+        rate, rest = law(refill)
+        exact = np.log((math.exp(decay * mass) - rest) * np.exp(rate * (results.t[part] - since)) + rest) / decay
+        assert results["feeder.mass"][part] == pytest.approx(exact, rel=1e-8)
+
+
+@form
+def delumper(results: Results) -> None:
+    share, after = results["delumper.outlet_fraction[api]"], (results.t - 14.0) / 8
+    assert share == pytest.approx(np.where(after > 0, -np.expm1(-np.maximum(after, 0.0)), 0.0), abs=0.04), "the corner is round"
+    assert share[after > 0.5] == pytest.approx(-np.expm1(-after[after > 0.5]), abs=6e-3)
+    assert balance_of(results, "excipient") == pytest.approx(20 * KG_H * (10 + 12), rel=1e-5), "what came until 10 s and the hold-up"
+
+
+@form
+def continuous_blender(results: Results) -> None:
+    reduced = results.t / MINUTE
+    three, half = (results[f"{name}.outlet_fraction[api]"] for name in ("three", "two_and_a_half"))
+    assert three == pytest.approx(gammainc(3, 3 * reduced), abs=1e-6)
+    assert three[60] == pytest.approx(0.577, abs=5e-4)
+    assert 4e-3 < np.abs(half - gammainc(2.5, 2.5 * reduced)).max() < 8e-3
+    assert simpson(1 - half, x=reduced) == pytest.approx(1.0, abs=1e-4)
+    assert 2 * simpson((1 - half) * reduced, x=reduced) - 1 == pytest.approx(1 / 2.5, abs=1e-3)
+
+
+@form
+def dispersion_blender(results: Results) -> None:
+    rows = np.genfromtxt(DATA / "rtd_reference_E_F.csv", delimiter=",", names=True, deletechars="")
+    rows = rows[rows["theta"] <= 3]
+    arrived = np.interp(rows["theta"] * MINUTE, results.t, results["blender.outlet_fraction[api]"])  # all of them output points
+    assert arrived == pytest.approx(rows["F_ADclosed_Pe=10"], abs=1e-3)
+    assert arrived[rows["theta"] == 1] == pytest.approx(0.580, abs=1e-3)
+
+
+@form
+def chute(results: Results) -> None:
+    exact = 18 * KG_H * np.interp(results.t - 20, [0, 60, 120], [0, 1, 0])
+    assert results["belt.outlet_total"] == pytest.approx(exact, abs=0.02 * 18 * KG_H), "the peak is a kink"
+    assert np.abs(results["belt.outlet_total"] - exact).mean() < 5e-4 * 18 * KG_H
+    assert balance_of(results, "api") == pytest.approx(0.3, rel=1e-7)
+    assert results["belt.total_mass"][60] == pytest.approx(37.5e-3 - 4.167e-3, rel=1e-3)
+
+
+@form
+def hopper(results: Results) -> None:
+    drug, t = results["hopper.outlet_fraction[api]"], results.t
+    assert results["hopper.level"] == pytest.approx(0.5 - 10 * KG_H * np.maximum(t - 90, 0), rel=1e-8)
+    front, end = (t[crossing] for crossing in (np.argmax(drug > 0.05), len(t) - 1 - np.argmax(drug[::-1] > 0.05)))
+    assert (front, end) == pytest.approx((130, 170), abs=2.0)
+    assert simpson(drug * t, x=t) / simpson(drug, x=t) == pytest.approx(150, abs=0.1)
+    assert drug.max() == pytest.approx(0.1, abs=2e-4)
+    assert balance_of(results, "api") == pytest.approx(2 / 60, rel=1e-6)
+
+
+@form
+def feed_frame(results: Results) -> None:
+    tau = 45.0
+    x = 2 * results.t / tau
+    assert results["frame.outlet_fraction[api]"] == pytest.approx(1 - (1 + x) * np.exp(-x), abs=1e-4)
+
+    def approach(since: np.ndarray) -> np.ndarray:
+        """Return the share of its final strain: each chamber adds its half, filtered by those behind it."""
+        return (gammainc(1, 2 * since / tau) + gammainc(2, 2 * since / tau)) / 2
+
+    strain = 45 * (approach(results.t) + approach(np.maximum(results.t - 5 * MINUTE, 0.0)))
+    assert results["frame.strain"] == pytest.approx(strain, abs=1e-2)
+    factor = results["frame.strength_factor"]
+    assert factor == pytest.approx(1 + 0.3 * np.expm1(-strain / 100), abs=1e-4)
+    assert (factor[295], factor[-1]) == pytest.approx((1 - 0.109, 1 - 0.178), abs=5e-4)
+
+
+@form
+def tablet_press(results: Results) -> None:
+    rows = np.genfromtxt(DATA / "compaction_worked_vectors.csv", delimiter=",", names=True)[1:]
+    row = rows[np.minimum(results.t // MINUTE, 5).astype(int)]
+    assert results["press.tablet_mass"] == pytest.approx(250e-6, rel=1e-8)
+    area = math.pi * 0.01**2 / 4
+    assert results["press.filling"] == pytest.approx(250e-6 / (330 * area * 0.01), rel=1e-7)
+    assert results["press.pressure"] == pytest.approx(1e6 * row["P_MPa"], rel=1e-6)
+    assert results["press.tensile_strength"] == pytest.approx(1e6 * row["sigma_KuentzLeuenberger_MPa"], rel=1e-6)
+    thickness = 250e-6 / (1500 * area * row["rho_Kawakita"])
+    assert results["press.tablet_thickness"] == pytest.approx(thickness, rel=1e-7)
+    assert results["press.break_force"] == pytest.approx(row["break_force_flat_N"] * thickness / 4e-3, rel=1e-6)
+    assert results["press.ejection_force"] == pytest.approx(0.1 * 0.1 * 1e6 * row["P_MPa"] * math.pi * 0.01 * thickness, rel=1e-6)
+    loose = 250e-6 / (1500 * area * 4.5e-3)
+    assert results["press.pre_pressure"] == pytest.approx((loose - 0.3) / (0.05e-6 * (0.3 - 0.28 * loose)), rel=1e-6)
 
 
 @form
