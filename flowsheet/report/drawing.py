@@ -151,7 +151,7 @@ def _signal_svg(signal: DrawnSignal, points: Sequence[tuple[float, float]], lane
 
 
 def _box_width(units: Sequence[DrawnUnit]) -> float:
-    texts = [(7.9 * min(len(unit.name), LONGEST), 5.9 * min(len(unit.type), LONGEST)) for unit in units]
+    texts = [(8.4 * min(len(unit.name), LONGEST), 5.9 * min(len(unit.type), LONGEST)) for unit in units]
     return min(max([NARROWEST, *(ICON + 10 + max(pair) for pair in texts)]), WIDEST)
 
 
