@@ -15,6 +15,8 @@ import numpy as np
 from solvers.errors import UsageError
 
 STAGE_1, STAGE_2 = 10, 30
+NO_TABLET = 1.0
+"""Content (% of the label claim) below which there is no tablet, as while a turret stands."""
 """Units that each stage assays, the second those of the first included."""
 ACCEPTABILITY = {STAGE_1: 2.4, STAGE_2: 2.0}
 """Acceptability constant k by the number of units."""
@@ -102,7 +104,7 @@ class Sample:
 def take_sample(
     t: np.ndarray, content: np.ndarray, window: tuple[float, float], tablets: int, deviations: Sequence[float], seed: int
 ) -> Sample:
-    """Return virtual tablets taken at equal intervals over a window of time and drawn in random order.
+    """Return virtual tablets taken at equal intervals of the time in which tablets are made, and drawn in random order.
 
     Parameters
     ----------
@@ -113,9 +115,30 @@ def take_sample(
     seed : of the random numbers: the same one gives the same sample.
     """
     random = np.random.default_rng([seed, 0])
-    start, end = window
-    times = random.permutation(start + (end - start) * (np.arange(tablets) + 0.5) / tablets)
+    times = random.permutation(times_of_making(t, content, window, (np.arange(tablets) + 0.5) / tablets))
     return Sample(times, np.interp(times, t, content) * spread_factors(random, deviations, (tablets,)))
+
+
+def times_of_making(t: np.ndarray, content: np.ndarray, window: tuple[float, float], shares: np.ndarray) -> np.ndarray:
+    """Return times (s) at shares of the time within a window in which tablets are made: the content there is above :data:`NO_TABLET`.
+
+    Where none is made at all, the shares are those of the window.
+
+    >>> t, content = np.array([0.0, 10.0, 11.0, 19.0, 20.0, 30.0]), np.array([100.0, 100.0, 0.0, 0.0, 100.0, 100.0])
+    >>> times_of_making(t, content, (0.0, 30.0), np.array([0.25, 0.75]))
+    array([ 5., 25.])
+    """
+    start, end = window
+    points = np.concatenate([[start], t[(t > start) & (t < end)], [end]])
+    values = np.interp(points, t, content)
+    made = np.minimum(values[:-1], values[1:]) > NO_TABLET
+    if not made.any():
+        return np.asarray(start + (end - start) * shares)
+    begins, lengths = points[:-1][made], np.diff(points)[made]
+    ends = np.cumsum(lengths)
+    wanted = shares * ends[-1]
+    k = np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)
+    return np.asarray(begins[k] + wanted - (ends[k] - lengths[k]))
 
 
 def pass_probabilities(
@@ -126,7 +149,7 @@ def pass_probabilities(
     Each trial draws thirty tablets at random times of the window. Arguments as for :func:`take_sample` and :func:`acceptance_value`.
     """
     random = np.random.default_rng([seed, 1])
-    times = random.uniform(*window, (TRIALS, STAGE_2))
+    times = times_of_making(t, content, window, random.uniform(0.0, 1.0, (TRIALS, STAGE_2)))
     contents = np.interp(times, t, content) * spread_factors(random, deviations, (TRIALS, STAGE_2))
     first = acceptance_value(contents[:, :STAGE_1], target).passes_stage_1
     second = acceptance_value(contents, target).passes_stage_2

@@ -9,6 +9,7 @@ import pyomo.environ as pyo
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
+from solvers.declare import Direction, Event
 from units.kinetics.kinetics import Rates
 from units.laws import faded_power
 from units.liquid import REFERENCE_TEMPERATURE, VOLUME_FLOW
@@ -17,6 +18,9 @@ from units.parameter import Parameter
 GAS_CONSTANT = 8.31446261815324 * u.J / u.mol / u.K
 AIR = 0.2095
 """Share of oxygen in dry air (mol/mol, recalled): DO probes are calibrated with it."""
+LEAST_OUTFLOW = 1e-9
+"""Gas outflow (mol/s) below zero from which the vessel is said to draw gas in."""
+SHARE_ROUNDING = 1e-9
 TRACE_POWER, TRACE_VELOCITY = 1e-6, 1e-9
 """Power per volume (W/m3) and gas velocity (m/s) below which transfer fades in proportion to them, so that none is a regular point."""
 
@@ -84,7 +88,9 @@ def add_aeration(block: Any, time: Any, gases: tuple[str, ...]) -> None:
 
     The balance of the gas is that of a mixed phase with a volume of its own: its outflow follows from all that is exchanged (inert gas is
     conserved), it is explicit where the steady balance would be a quadratic equation, and it is regular without gas flow. The hold-up only
-    says how fast the gas follows, in some seconds.
+    says how fast the gas follows, in some seconds. While more dissolves than comes in, ``gas_outflow`` is negative: the vessel draws in gas
+    of its own composition, which is a state that a real one does not keep up for long. The events ``starved`` and ``supplied`` and a band
+    in the plots say so. Shares of the gas that come in and sum to more than one end the run.
 
     Assumptions: ideal gas in equilibrium at one pressure, without water vapor (at 37 degC that would be 6 % less oxygen) and without the
     head space; gases that are no components of the flowsheet are inert; salts and temperature do not change k_La; only
@@ -173,6 +179,29 @@ def _add_gas(block: Any, time: Any, gases: tuple[str, ...]) -> None:
     def gas_outflow(b: Any, t: float) -> Any:
         entering = b.pressure[t] * b.gas_flow[t] / (GAS_CONSTANT * b.temperature[t])
         return u.convert(entering - b.volume[t] * taken(b, t), u.mol / u.s)
+
+    block.drawing_in = pyo.Var(time, bounds=(0, 1), units=u.dimensionless, doc="1 while more gas dissolves than comes in")
+    block.drawing_in.fix(0)
+    block.starved = Event(
+        guard=lambda b, t: -b.gas_outflow[t] - LEAST_OUTFLOW * u.mol / u.s,
+        direction=Direction.RISING,
+        when=lambda b, t: 1 - b.drawing_in[t],
+        transition=lambda b, t: ((b.drawing_in[t], 1),),
+        doc="more gas dissolves than comes in: the vessel draws gas in",
+    )
+    block.supplied = Event(
+        guard=lambda b, t: b.gas_outflow[t],
+        direction=Direction.RISING,
+        when=lambda b, t: b.drawing_in[t],
+        transition=lambda b, t: ((b.drawing_in[t], 0),),
+        doc="more gas comes in than dissolves",
+    )
+    block.overrich = Event(
+        guard=lambda b, t: sum(b.component(f"{gas}_share")[t] for gas in gases) - 1 - SHARE_ROUNDING,
+        direction=Direction.RISING,
+        doc="the shares of oxygen and carbon dioxide in the gas sum to more than one",
+        refusal="lower one of them, or the upper limit of the controller that drives it",
+    )
 
     @block.Constraint(time, gases, doc="balance of the gas in the vessel")
     def gas_balance(b: Any, t: float, gas: str) -> Any:

@@ -77,9 +77,10 @@ def add_shares(block: Any, time: Any, materials: Mapping[str, Material], shares:
 def add_plug_faces(block: Any, time: Any, components: list[str]) -> None:
     """Add the Expression ``face[t, k, c]``: what passes on in plug flow, of the powder that is fed."""
 
-    @block.Expression(time, components, doc="mass fraction of what enters, fading without flow")
+    @block.Expression(time, components, doc="mass fraction of what enters; without flow what the first share holds")
     def entering(b: Any, t: float, c: str) -> Any:
-        return b.feed[t, c] / smooth_absolute(b.feed_total[t], FLOW_HEEL * u.kg / u.s)
+        own = b.content[t, 1, c]
+        return own + (b.feed[t, c] - b.feed_total[t] * own) / smooth_absolute(b.feed_total[t], FLOW_HEEL * u.kg / u.s)
 
     add_faces(
         *(block, "face", time, block.share, components),

@@ -67,6 +67,7 @@ class BioreactorData(UnitBlock):
     handles: ClassVar[type] = LiquidComponent
     parameters: ClassVar[tuple[Parameter, ...]] = OPTIONS
     kinetics: ClassVar[Kinetics] = Kinetics()
+    bands: ClassVar[tuple[tuple[str, str, str], ...]] = (("gas drawn in", "starved", "supplied"),)
     shown: ClassVar[tuple[str, ...]] = ("volume",)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

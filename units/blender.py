@@ -93,8 +93,9 @@ class ContinuousBlenderData(UnitBlock):
     (out/reference_flow)^-flow_exponent`` for the tanks together, solved for ``out``. With ``flow_exponent = 0`` phi is one
     and the blender is linear.
 
-    The number of tanks is ``n = tanks (speed/reference_speed)^tanks_speed_exponent (throughput/reference_flow)^tanks_flow_exponent``, at
-    the speed that is given for the start; it stays while the speed follows a profile. A whole number are equal tanks, s[k] = 1/n, and at
+    The number of tanks is ``n = tanks (tanks_speed/reference_speed)^tanks_speed_exponent (throughput/reference_flow)^tanks_flow_exponent``,
+    with the numbers that are given when the blender is built: it follows neither a profile of the speed nor references that change later.
+    A whole number are equal tanks, s[k] = 1/n, and at
     steady flow a step of a tracer leaves as F(t) = P(n, n t/tau). Between whole numbers stand as many equal tanks as there are whole ones
     and one smaller, so that mean tau and variance tau^2/n are exact; F then differs from P(n, n t/tau) by less than 0.008 for n above 2,
     and by up to 0.027 below (at n = 1.3).
@@ -132,6 +133,9 @@ class ContinuousBlenderData(UnitBlock):
         Parameter("tanks_speed_exponent", u.dimensionless, "exponent of the number of tanks on speed", 0.0, structural=True),
         Parameter("tanks_flow_exponent", u.dimensionless, "exponent of the number of tanks on throughput", 0.0, structural=True),
         Parameter.positive(
+            "tanks_speed", REV_PER_S, "impeller speed for which the number of tanks is taken", 5 / 3, "100 rpm", structural=True
+        ),
+        Parameter.positive(
             "throughput", u.kg / u.s, "mass flow for which the number of tanks is taken", 20 / 3600, "20 kg/h", structural=True
         ),
         Parameter("delay_cells", u.dimensionless, "number of cells of the dead time; 0 for none", 5, 0, integer=True, source="assumed"),
@@ -154,12 +158,12 @@ class ContinuousBlenderData(UnitBlock):
         add_powder_port(self, "outlet", time, components, doc="blend")
         cells = built_in["delay_cells"]
         add_delay(self, time, components, cells, entering=lambda b, t, c: b.feed[t, c], transit=lambda b, t: b.delay)
-        shares = self._shares(built_in, time.first())
+        shares = self._shares(built_in)
         self._add_tanks(time, components, shares)
         self._add_start(time.first(), components, shares)
 
-    def _shares(self, built_in: Mapping[str, float], t0: float) -> tuple[float, ...]:
-        speed = pyo.value(self.speed[t0] / self.reference_speed)
+    def _shares(self, built_in: Mapping[str, float]) -> tuple[float, ...]:
+        speed = built_in["tanks_speed"] / pyo.value(self.reference_speed)
         flow = built_in["throughput"] / pyo.value(self.reference_flow)
         number = built_in["tanks"] * speed ** built_in["tanks_speed_exponent"] * flow ** built_in["tanks_flow_exponent"]
         if not 1 - WHOLE <= number <= MOST_TANKS:

@@ -10,7 +10,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
-from solvers.declare import nominal
+from solvers.declare import Direction, Event, nominal
 from units import bed
 from units.laws import smooth_positive
 from units.parameter import Parameter
@@ -19,6 +19,10 @@ from units.unit import REV_PER_S, UnitBlock
 
 ROUNDING = 1e-6
 """Share of its size over which the intake's end at zero is rounded."""
+
+
+OVERFULL = 1.1
+"""Share of its volume above which a run with an overfull frame ends."""
 
 
 @declare_custom_block("FeedFrame", rule="build")
@@ -50,6 +54,7 @@ class FeedFrameData(UnitBlock):
 
     Assumptions: chambers well mixed; strain adds up along the way and mixes by mass; lubricant is spread by strain alone, so that the
     strength falls towards ``1 - strength_loss`` with a scale of its own; the powder comes unstrained.
+    A frame that is more than full by a tenth ends the run, and says what is not connected.
 
     Valid for any inflow, draw and paddle speed that are not negative, zero and an empty frame included. Source: one to three mixed
     chambers, 20-150 s with the hopper, recalled; loss of strength that levels off with strain after Kushner and Moore 2010 (Int J Pharm
@@ -98,6 +103,13 @@ class FeedFrameData(UnitBlock):
         def intake(b: Any, t: float) -> Any:
             wanted = b.draw[t] + (b.volume - b.filled_volume[t]) / b.fill_time
             return smooth_positive(wanted, ROUNDING * b.volume / b.fill_time)
+
+        self.overfull = Event(
+            guard=lambda b, t: b.filled_volume[t] - OVERFULL * b.volume,
+            direction=Direction.RISING,
+            doc="more powder comes than the feed frame holds",
+            refusal="put a hopper above and connect the frame's intake to its draw, and the press's draw to that of the frame",
+        )
 
     def _add_strain(self, time: Any, components: list[str], chambers: int) -> None:
         self.worked = pyo.Var(time, self.share, initialize=0.0, bounds=(0, None), units=u.kg, doc="strain times mass in a chamber")

@@ -40,8 +40,8 @@ class TabletPressData(UnitBlock):
         tablet_rate       = stations turret_speed
         draw              = tablet_rate (pi D^2/4) fill_depth clip(1 - xi1 turret_speed/paddle_speed + xi2 fill_depth/D, 0, 1)
         tablet_mass       = inlet_total/tablet_rate
-        relative_density  = tablet_mass/(rho_t (pi D^2/4) thickness),  pre_density the same with pre_thickness
-        compacted_density = clip(max(relative_density, pre_density), rho_c, density at pressure_limit)
+        relative_density  = tablet_mass/(rho_t (pi D^2/4) min(thickness, pre_thickness))
+        compacted_density = clip(relative_density, rho_c, density at pressure_limit),  pre_density the same with pre_thickness
         pressure          = Kawakita's pressure at compacted_density,  force = pressure pi D^2/4,  pre_force the same at pre_density
         tablet_density    = compacted_density (1 - eps),  eps = max(eps0 (compacted_density - rho_ce)/(1 - rho_ce), 0)
         tensile_strength  = strength_factor max(Kuentz-Leuenberger strength at tablet_density, 0)
@@ -64,6 +64,8 @@ class TabletPressData(UnitBlock):
     | strength, strength_density | sigma0, rho_cs of Kuentz and Leuenberger | Pa, - |
     | strength_factor | of lubrication (input; a signal from the feed frame) | - |
     | wall_friction, residual_share | friction at the die wall; radial stress left after main compression, over its pressure | - |
+
+    While no powder comes, the composition is told as uniform and means nothing.
 
     Assumptions: the press holds nothing itself: it takes what stands above it, by volume. Connect ``draw`` to what gives the powder; if
     that runs out, dies fill partly. Specific volumes are additive, in bulk and in true density; compaction constants are those of the

@@ -10,8 +10,12 @@ from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event, nominal
+from units.laws import smooth_positive
 from units.liquid import VOLUME_FLOW, concentration_parameters, heat_of
 from units.parameter import Parameter
+
+HEEL_ROUNDING = 1e-9
+"""Share of the heel over which the end of an outlet's flow is rounded."""
 
 INLETS = Parameter("inlets", u.dimensionless, "number of inlets for streams", 0, 0, integer=True)
 PERFUSION = Parameter("perfusion", u.dimensionless, "1 if there is an outlet that retains components", 0, 0, 1, integer=True)
@@ -74,7 +78,8 @@ def add_volume(block: Any, time: Any, inlets: Sequence[str], outlets: Sequence[s
 
     @block.Constraint(time, list(outlets), doc="an outlet gives what is asked for while there is liquid")
     def draw(b: Any, t: float, port: str) -> Any:
-        return b.component(f"{port}_volume_flow")[t] == demand(b, t, port) * pyo.tanh((b.volume[t] - b.heel) / b.heel)
+        above = smooth_positive((b.volume[t] - b.heel) / b.heel, HEEL_ROUNDING)  # an outlet never lets anything in
+        return b.component(f"{port}_volume_flow")[t] == demand(b, t, port) * pyo.tanh(above)
 
     @block.Constraint(time, doc="volume balance")
     def volume_balance(b: Any, t: float) -> Any:

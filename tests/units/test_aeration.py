@@ -10,7 +10,7 @@ from liquids import AIR, GASES, HEATED, HOUR, LITER, cho_parameters, vessel, wor
 
 from flowsheet import Flowsheet
 from flowsheet.variables import time_variables, variable_unit
-from solvers import lower, sensitivities, simulate
+from solvers import SimulationError, lower, sensitivities, simulate
 from solvers.declare import Interpolation, Profile
 from solvers.errors import CaseError
 from units.bioreactor import Bioreactor
@@ -275,3 +275,17 @@ def test_what_can_be_read_is_in_units_of_signals():
     for kind, names in kinds.items():
         assert kind in KINDS
         assert {read[f"reactor.{name}"] for name in names} == {kind}
+
+
+def test_gas_that_does_not_suffice_is_told():
+    """Degassed water takes more than comes in at first: the run says when, and when it is over."""
+    model = aerated(Bioreactor, HOUR, gas_flow=LITER / 600, stirrer_speed=15.0)
+    trajectory = simulate(model, np.array([0.0, HOUR]))
+    assert [event.event for event in trajectory.events] == ["starved", "supplied"]
+    assert trajectory["reactor.gas_outflow"][0] < 0 < trajectory["reactor.gas_outflow"][1]
+
+
+def test_shares_of_the_gas_that_exceed_one_end_the_run():
+    model = aerated(Bioreactor, HOUR)
+    with pytest.raises(SimulationError, match=r"sum to more than one.*lower one of them"):
+        simulate(model, np.array([0.0, HOUR]), inputs={"reactor.oxygen_share": 1.0})

@@ -419,3 +419,18 @@ def test_kinetics_of_ones_own_take_a_few_lines():
 def test_rates_of_nothing_known_are_refused():
     with pytest.raises(CaseError, match="rates of components that the flowsheet does not have: drugg"):
         vessel(WrongReactor, HOUR, **VOLUME)  # noqa: F821
+
+
+def test_an_outlet_lets_nothing_in_where_evaporation_goes_below_the_heel():
+    given = {
+        "initial_volume": LITER,
+        "maximum_volume": 2 * LITER,
+        "heel": 0.5 * LITER,
+        "evaporation": 1 / HOUR,
+        "outflow": 0.2 * LITER / HOUR,
+    }
+    model = vessel(Bioreactor, 5 * HOUR, extra={"salt": MASS}, initial_mass_concentration={"salt": 20.0}, **given)
+    trajectory = simulate(model, np.linspace(0.0, 5 * HOUR, 51))
+    assert trajectory["reactor.volume"][-1] < 0.1 * LITER
+    assert trajectory["reactor.outlet_volume_flow"].min() >= 0.0
+    assert np.all(np.diff(trajectory["reactor.mass[salt]"]) <= 1e-15)

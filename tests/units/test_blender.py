@@ -77,11 +77,11 @@ def test_shares_of_tanks_have_the_sum_one_and_the_squares_of_the_variance(tanks)
 
 
 def test_the_number_of_tanks_follows_speed_and_throughput(rig):
-    given = {"tanks": 2.0, "tanks_speed_exponent": 1.0, "tanks_flow_exponent": -0.5, "throughput": 4 * FLOW, "speed": 10 / 3 * 1.25}
+    given = {"tanks": 2.0, "tanks_speed_exponent": 1.0, "tanks_flow_exponent": -0.5, "throughput": 4 * FLOW, "tanks_speed": 10 / 3 * 1.25}
     setup = rig(ContinuousBlender, **(BASE | given))
     assert len(setup.model.unit.tank) == 3  # 2 * 2.5 * 4^-1/2
     with pytest.raises(CaseError, match=r"tanks: makes 0.5 tanks at this speed and throughput"):
-        rig(ContinuousBlender, **(BASE | {"tanks": 1.0, "tanks_speed_exponent": 1.0, "speed": 5 / 6}))
+        rig(ContinuousBlender, **(BASE | {"tanks": 1.0, "tanks_speed_exponent": 1.0, "tanks_speed": 5 / 6}))
 
 
 @pytest.mark.parametrize(("cells", "variance"), [(4, 0.1005), (10, 0.0300), (20, 0.0117)])

@@ -8,7 +8,7 @@ from moving import PAIR, SMOOTH, fed
 from scipy.special import gammainc
 
 from flowsheet import Flowsheet
-from solvers import simulate
+from solvers import SimulationError, simulate
 from units.feed_frame import FeedFrame
 from units.hopper import Hopper
 from units.source import Source
@@ -77,7 +77,7 @@ def test_standing_paddles_do_not_strain():
 
 
 def test_an_overfull_frame_wants_nothing(rig):
-    setup = rig(FeedFrame, feed=0.0, initial_mass=1.0, initial_composition={"api": 1.0}, volume=VOLUME, draw=1e-6)
+    setup = rig(FeedFrame, feed=0.0, initial_mass=0.37, initial_composition={"api": 1.0}, volume=VOLUME, draw=1e-6)
     assert simulate(setup.model, np.array([0.0, 1.0]))["unit.intake"] == pytest.approx(0.0, abs=1e-9)
 
 
@@ -87,10 +87,22 @@ def test_an_overfull_frame_wants_nothing(rig):
 )
 def test_every_gram_is_accounted_for(rig, chambers, start, flow, draw, share):
     feed = {"excipient": flow * share / 3600, "api": flow * (1 - share) / 3600, "lubricant": 0.0}
-    given = {"chambers": chambers, "initial_mass": start, "initial_composition": {"excipient": 0.9, "api": 0.1}, "draw": draw / 3600 / 330}
+    given = {
+        "volume": 0.02,
+        "chambers": chambers,
+        "initial_mass": start,
+        "initial_composition": {"excipient": 0.9, "api": 0.1},
+        "draw": draw / 3600 / 330,
+    }
     setup = rig(FeedFrame, feed=feed, horizon=400.0, **given)
     trajectory = simulate(setup.model, np.linspace(0.0, 400.0, 41))
     assert setup.residual(trajectory) < 1e-9
     assert trajectory["unit.strain"].min() > -1e-6
     for component in feed:
         assert trajectory[f"unit.holdup[{component}]"].min() > -1e-8
+
+
+def test_a_frame_that_nobody_empties_ends_the_run(rig):
+    setup = rig(FeedFrame, feed=1e-3, initial_composition={"api": 1.0}, volume=VOLUME)
+    with pytest.raises(SimulationError, match=r"more powder comes than the feed frame holds.*connect the frame's intake"):
+        simulate(setup.model, np.array([0.0, 600.0]))
