@@ -7,15 +7,16 @@ from libc.stdint cimport int64_t
 
 
 cdef extern from "population_balance.h" nogil:
+    ctypedef struct run:
+        pass
     ctypedef struct balance:
         size_t cells, coefficients, nonzeros
         size_t place[4]
         const double *pivots
         const double *per_gap
         const double *collisions
-        const int64_t *first_run
-        const int64_t *run_end
-        const int64_t *run_cell
+        const run *runs
+        size_t run_count
         const double *fragments
         const double *speed
         const double *widths
@@ -33,21 +34,24 @@ cdef extern from "population_balance.h" nogil:
 cdef extern from "population_balance_casadi.h" nogil:
     ctypedef struct shared_balance:
         pass
-    shared_balance *shared_balance_new(const balance *tables, size_t runs)
+    shared_balance *shared_balance_new(const balance *tables, size_t pairs)
     const balance *shared_balance_tables(const shared_balance *s)
     void shared_balance_release(shared_balance *s)
     int shared_balance_seat(shared_balance *s)
 
 
+cdef double NOTHING = 0.0  # what a table without entries points at: present, and never read
+
+
 cdef const double *numbers(const double[::1] table):
     if table is None:
         return NULL
+    if table.shape[0] == 0:
+        return &NOTHING
     return &table[0]
 
 
 cdef const int64_t *places(const int64_t[::1] table):
-    if table is None or table.shape[0] == 0:
-        return NULL
     return &table[0]
 
 
@@ -58,19 +62,20 @@ cdef class Balance:
     cdef const balance *tables
 
     def __cinit__(self, const double[::1] pivots not None, const double[::1] per_gap not None, const double[::1] collisions,
-                  const int64_t[::1] first_run, const int64_t[::1] run_end, const int64_t[::1] run_cell, const double[::1] fragments,
-                  const double[::1] speed, const double[::1] widths, const double[::1] nuclei, const int64_t[::1] column not None,
-                  const int64_t[::1] first_row not None, const int64_t[::1] last_row not None):
+                  const int64_t[:, ::1] runs, const double[::1] fragments, const double[::1] speed,
+                  const double[::1] widths, const double[::1] nuclei, const int64_t[::1] column not None, const int64_t[::1] first_row not None, const int64_t[::1] last_row not None):
         cdef balance given
         given.cells, given.nonzeros, given.coefficients = pivots.shape[0], column[pivots.shape[0]], 0
         for place, table in enumerate((collisions, fragments, speed, nuclei)):
             given.place[place] = given.coefficients
             given.coefficients += table is not None
         given.pivots, given.per_gap, given.collisions = numbers(pivots), numbers(per_gap), numbers(collisions)
-        given.first_run, given.run_end, given.run_cell = places(first_run), places(run_end), places(run_cell)
+        given.runs, given.run_count = NULL, 0
+        if runs is not None and runs.shape[0]:
+            given.runs, given.run_count = <const run *>&runs[0, 0], runs.shape[0]
         given.fragments, given.speed, given.widths, given.nuclei = numbers(fragments), numbers(speed), numbers(widths), numbers(nuclei)
         given.column, given.first_row, given.last_row = places(column), places(first_row), places(last_row)
-        self.shared = shared_balance_new(&given, 0 if run_end is None else run_end.shape[0])
+        self.shared = shared_balance_new(&given, 0 if collisions is None else collisions.shape[0])
         if self.shared == NULL:
             raise MemoryError()
         self.tables = shared_balance_tables(self.shared)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
@@ -86,35 +87,59 @@ class AggregationMaps:
         object.__setattr__(self, "kernel", kernel)
 
     @cached_property
-    def pairs(self) -> tuple[Places, Places]:
-        """Cells j and k <= j of all pairs, row by row."""
-        one, other = np.tril_indices(self.grid.cells)
-        return one.astype(np.int64), other.astype(np.int64)
+    def pairs(self) -> tuple[Places, Places, Places]:
+        """Cells j and k <= j of all pairs that aggregate, and cell of the aggregate: n where it is larger than the last pivot."""
+        cells, x = self.grid.cells, self.grid.pivots
+        one, other = (found.astype(np.int64) for found in np.tril_indices(cells))
+        volume = x[one] + x[other]
+        cell = np.where(volume > x[-1], cells, np.searchsorted(self.grid.edges, volume, side="right") - 1).astype(np.int64)
+        kept = (cell < cells) | (not self.closed)
+        return one[kept], other[kept], cell[kept]
 
     @cached_property
-    def aggregate_cells(self) -> Places:
-        """Cell of the aggregate of each pair; n where it is larger than the last pivot."""
-        one, other = self.pairs
-        volume = self.grid.pivots[one] + self.grid.pivots[other]
-        cells = np.searchsorted(self.grid.edges, volume, side="right") - 1
-        return np.where(volume > self.grid.pivots[-1], self.grid.cells, cells).astype(np.int64)
+    def _ordered(self) -> tuple[Places, Places]:
+        """Runs (m, 5) as in population_balance.h, and the order of the pairs in them."""
+        one, other, cell = self.pairs
+        grows, leaves = cell == one, cell == self.grid.cells
+        rest = ~(grows | leaves)
+        along, across = (_cut(kind, one, other, cell, rest) for kind in (_Run.ALONG, _Run.ACROSS))
+        shifted = along if len(along[0]) <= len(across[0]) else across
+        parts = [_cut(_Run.GROWS, one, other, cell, grows), shifted, _cut(_Run.LEAVES, one, other, cell, leaves)]
+        return np.concatenate([runs for runs, _ in parts]), np.concatenate([order for _, order in parts])
+
+    @property
+    def runs(self) -> Places:
+        """Pairs in runs whose cells go on together: (m, 5) kind, first cells, cell of the first aggregate, number of pairs."""
+        return self._ordered[0]
 
     @cached_property
     def collisions(self) -> Array:
-        """Kernel of each pair, halved for pairs within one cell: each pair is one event."""
-        one, other = self.pairs
-        return frozen("collisions", self.kernel[one, other] * np.where(one == other, 0.5, 1.0), one.shape)
+        """Kernel of each pair in the order of the runs, halved for pairs within one cell: each pair is one event."""
+        one, other, _ = self.pairs
+        rate = self.kernel[one, other] * np.where(one == other, 0.5, 1.0)
+        return frozen("collisions", rate[self._ordered[1]], one.shape)
 
-    @cached_property
-    def runs(self) -> tuple[Places, Places, Places]:
-        """Partners k of each cell j, cut where the cell of the aggregate changes: (n + 1) first runs of rows, ends and cells of runs."""
-        cells, (one, other) = self.aggregate_cells, self.pairs
-        last = np.ones(cells.size, dtype=bool)
-        last[:-1] = (np.diff(cells) != 0) | (np.diff(one) != 0)
-        if self.closed:
-            last &= cells < self.grid.cells
-        first_run = np.concatenate(([0], np.cumsum(np.bincount(one[last], minlength=self.grid.cells))))
-        return first_run.astype(np.int64), other[last] + 1, cells[last]
+
+class _Run(IntEnum):
+    """What goes on from pair to pair: see population_balance.h."""
+
+    GROWS = 0
+    ALONG = 1
+    ACROSS = 2
+    LEAVES = 3
+
+
+def _cut(kind: _Run, one: Places, other: Places, cell: Places, chosen: NDArray[np.bool_]) -> tuple[Places, Places]:
+    """Order the chosen pairs and cut them into runs of one kind; return the runs and the order."""
+    places = np.flatnonzero(chosen).astype(np.int64)
+    if kind is _Run.ALONG:
+        places = places[np.lexsort((one[places], one[places] - other[places]))]
+    j, k, c = one[places], other[places], cell[places]
+    steps = (kind is _Run.ALONG, 1, kind in (_Run.ALONG, _Run.ACROSS))
+    goes_on = np.all([np.diff(values) == step for values, step in zip((j, k, c), steps, strict=True)], axis=0)
+    first = np.flatnonzero(np.concatenate((np.ones(min(places.size, 1), dtype=bool), ~goes_on)))
+    count = np.diff(np.append(first, places.size))
+    return np.stack((np.full(first.size, kind), j[first], k[first], c[first], count), axis=1).astype(np.int64), places
 
 
 def tabulated_kernel(grid: Grid, volumes: ArrayLike, values: ArrayLike) -> Array:

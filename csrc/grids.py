@@ -123,7 +123,7 @@ def project(grid: Grid, number: ArrayLike, volume: ArrayLike) -> Array:
     volume = frozen("volume", volume, (grid.cells,))
     refuse("number", number < 0, number, "is negative")
     excess = volume - grid.pivots * number
-    slack = 1e-9 * (number * grid.edges[1:] + np.abs(volume))
+    slack = 1e-9 * (number * grid.edges[1:] + np.abs(volume)) + 1e-290  # nor are numbers exact that underflow
     below, above = volume < grid.edges[:-1] * number - slack, volume > grid.edges[1:] * number + slack
     below[0] = above[-1] = False
     refuse("volume", below | above | (volume < 0), volume, "is not the volume of particles within their cell")

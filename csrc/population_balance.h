@@ -12,16 +12,30 @@
 #else
 #define WIDEST_VECTORS
 #endif
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline)) /* so that it is compiled for the vectors of its caller */
+#else
+#define INLINE static inline
+#endif
 
 enum { AGGREGATION, BREAKAGE, GROWTH, NUCLEATION, PROCESSES };
 
 /*
+ * Pairs one by one: `count` pairs that start with cells `one` >= `other`, whose aggregate falls into `cell`.
+ *
+ * GROWS: `one` stays and `other` goes on; aggregates stay in the cell of `one`.
+ * ALONG: all three go on. ACROSS: `one` stays, `other` and `cell` go on. LEAVES: `one` stays, `other` goes on, aggregates leave the grid.
+ */
+enum { GROWS, ALONG, ACROSS, LEAVES };
+typedef struct {
+    int64_t kind, one, other, cell, count;
+} run;
+
+/*
  * What does not change from call to call. n cells, pivots x_i, cell i between edges v_i and v_(i + 1).
  *
- * Aggregation: row j of `collisions` starts at j (j + 1) / 2 and holds K_jk for k <= j, that of k = j halved, so that each pair
- * of cells is one event. Row j is cut into runs of partners whose aggregates fall into one cell: runs first_run[j] to
- * first_run[j + 1] - 1, run r ends before partner run_end[r] and its aggregates fall into cell run_cell[r], n if they leave the grid.
- * Partners after the last run do not aggregate with j.
+ * Aggregation: pairs of cells are ordered into runs that vectors can take; collisions hold the kernel of each pair in that
+ * order, halved for a pair of one cell with itself, so that each pair is one event.
  * Breakage: column k of `fragments` starts at k (k + 1) / 2 and holds the rate of change of cell i <= k by particles of cell k.
  * Growth: speed of edge e (n + 1), widths of cells (n). Nucleation: share of nuclei in each cell (n).
  * A process that is absent has a null pointer. place[p] is its place among the coefficients.
@@ -33,7 +47,8 @@ typedef struct {
     size_t place[PROCESSES];
     const double *pivots, *per_gap; /* per_gap[i] = 1 / (x_(i + 1) - x_i) */
     const double *collisions;
-    const int64_t *first_run, *run_end, *run_cell;
+    const run *runs;
+    size_t run_count;
     const double *fragments;
     const double *speed, *widths;
     const double *nuclei;

@@ -180,7 +180,7 @@ class PopulationBalance:
         if self.nucleation is not None:
             object.__setattr__(self, "nucleation", frozen("nucleation", self.nucleation, (self.grid.cells,)))
 
-    @property
+    @cached_property
     def processes(self) -> tuple[str, ...]:
         """Names of the processes there are, in the order of their coefficients."""
         names = ("aggregation", "breakage", "growth", "nucleation")
@@ -205,14 +205,11 @@ class PopulationBalance:
         """The balance as the compiled kernel takes it."""
         grid, aggregation, breakage, growth = self.grid, self.aggregation, self.breakage, self.growth
         first, last = self.rows
-        first_run, run_end, run_cell = (None, None, None) if aggregation is None else aggregation.runs
         return compiled.Balance(
             grid.pivots,
             1 / grid.gaps,
             None if aggregation is None else aggregation.collisions,
-            first_run,
-            run_end,
-            run_cell,
+            None if aggregation is None else aggregation.runs,
             None if breakage is None else breakage.matrix.T[np.tril_indices(grid.cells)],
             None if growth is None else growth.speed,
             None if growth is None else grid.widths,
@@ -275,9 +272,15 @@ def checked_number(grid: Grid, number: ArrayLike) -> Array:
 def _arguments(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None) -> tuple[Array, Array]:
     count = len(balance.processes)
     return (
-        frozen("number", number, (balance.grid.cells,)),
-        frozen("coefficients", np.ones(count) if coefficients is None else coefficients, (count,)),
+        _vector("number", number, balance.grid.cells),
+        np.ones(count) if coefficients is None else _vector("coefficients", coefficients, count),
     )
+
+
+def _vector(name: str, values: ArrayLike, size: int) -> Array:
+    """Return finite numbers as a contiguous vector, not copied where they are one; see ``frozen`` for what is refused."""
+    vector = np.ascontiguousarray(values, dtype=np.float64)
+    return vector if vector.shape == (size,) and np.isfinite(vector).all() else frozen(name, vector, (size,))
 
 
 def vector_function(balance: PopulationBalance) -> ca.Function:

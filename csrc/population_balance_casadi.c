@@ -32,11 +32,11 @@ static const void *kept(pool *p, const void *table, size_t bytes)
     return copy;
 }
 
-shared_balance *shared_balance_new(const balance *given, size_t runs)
+shared_balance *shared_balance_new(const balance *given, size_t pairs)
 {
-    const size_t n = given->cells, pairs = n * (n + 1) / 2, columns = n + 2 + n + 1 + given->nonzeros;
+    const size_t n = given->cells, triangle = n * (n + 1) / 2, columns = n + 2 + n + 1 + given->nonzeros;
     shared_balance *s = calloc(1, sizeof *s);
-    size_t bytes = (2 * pairs + 8 * n + 3 * runs + 4 * n + columns + 16) * 8 + 32 * 64;
+    size_t bytes = (pairs + triangle + 12 * n + columns + 16) * 8 + given->run_count * sizeof(run) + 32 * 64;
     void *memory = s ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
     if (!memory) {
         free(s);
@@ -49,10 +49,8 @@ shared_balance *shared_balance_new(const balance *given, size_t runs)
     b->pivots = kept(&p, b->pivots, n * 8);
     b->per_gap = kept(&p, b->per_gap, (n - 1) * 8);
     b->collisions = kept(&p, b->collisions, pairs * 8);
-    b->first_run = kept(&p, b->first_run, (n + 1) * 8);
-    b->run_end = kept(&p, b->run_end, runs * 8);
-    b->run_cell = kept(&p, b->run_cell, runs * 8);
-    b->fragments = kept(&p, b->fragments, pairs * 8);
+    b->runs = kept(&p, b->runs, b->run_count * sizeof(run));
+    b->fragments = kept(&p, b->fragments, triangle * 8);
     b->speed = kept(&p, b->speed, (n + 1) * 8);
     b->widths = kept(&p, b->widths, n * 8);
     b->nuclei = kept(&p, b->nuclei, n * 8);

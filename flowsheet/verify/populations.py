@@ -6,9 +6,17 @@ that nothing overflows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pyomo.environ as pyo
 from numpy.typing import NDArray
 from scipy.special import gammaln, i1e
+
+from flowsheet.verify.dae import timed_model
+from flowsheet.verify.rung import Run
+from flowsheet.verify.runs import simulated
+from units.population import add_population, population_balance
 
 Array = NDArray[np.float64]
 
@@ -88,3 +96,32 @@ def linear_growth(x: Array, t: float, growth: float) -> Array:
     """Return n for G = growth v from exp(-x): what was at x exp(-growth t), spread out."""
     stretched = np.exp(-growth * t)
     return stretched * np.exp(-x * stretched)
+
+
+# ---- rungs: a closed vessel whose moments are exact on the grid ----
+
+PROCESSES: dict[str, Callable[[population_balance.Grid], population_balance.PopulationBalance]] = {
+    "constant": lambda grid: population_balance.PopulationBalance(
+        grid, aggregation=population_balance.AggregationMaps(grid, population_balance.constant_kernel(grid, 1.0))
+    ),
+    "sum": lambda grid: population_balance.PopulationBalance(
+        grid, aggregation=population_balance.AggregationMaps(grid, population_balance.sum_kernel(grid, 1.0))
+    ),
+    "breakage": lambda grid: population_balance.PopulationBalance(
+        grid,
+        breakage=population_balance.BreakageMaps(
+            grid, population_balance.power_law_selection(grid, 1.0, 1.0), population_balance.binary_fragments(grid)
+        ),
+    ),
+}
+
+
+def vessel(process: str, end: float, largest: float, cells: int = 60) -> Run:
+    """Return what runs a closed vessel from exp(-x) and reads the number and the volume of its particles."""
+    grid = population_balance.Grid.geometric(1e-13 * largest, largest, cells)
+    model = timed_model(end)
+    start = population_balance.gamma_distribution(grid, 1.0, 1.0)
+    own = add_population(model, model.t, PROCESSES[process](grid), start)
+    model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
+    names = ("population.particle_number", "population.particle_volume")
+    return simulated(model, [0.0, end], lambda trajectory: [trajectory[name][-1] for name in names])
