@@ -19,6 +19,7 @@ from typing import Any
 import casadi as ca
 from pyomo.common.collections import ComponentMap
 from pyomo.core.base.component import ActiveComponent, ModelComponentFactory
+from pyomo.util.check_units import _component_data_handlers
 
 from solvers.errors import UsageError
 
@@ -217,6 +218,9 @@ class VectorFunction(ActiveComponent):
     def is_indexed(self) -> bool:
         """It stands for all times at once."""
         return False
+
+
+_component_data_handlers[VectorFunction] = None  # it has no units to check, and Pyomo's check refuses what it does not know
 
 
 NOMINALS = "nominal_values"

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowsheet.verify import bioreactors, circuits, dae, derivatives, emep, events, fields, mechanism, optima, problems, tablets, units
+from flowsheet.verify import (
+    bioreactors,
+    circuits,
+    dae,
+    derivatives,
+    emep,
+    events,
+    fields,
+    mechanism,
+    optima,
+    populations,
+    problems,
+    tablets,
+    units,
+)
 from flowsheet.verify.problems import InitialValueProblem, build_model, published
 from flowsheet.verify.rung import RULE, Group, Outcome, Run, Rung
 from flowsheet.verify.runs import at_end, event_times, simulated
@@ -399,6 +414,22 @@ LADDER: tuple[Rung, ...] = (
         lambda: optima.coagulated,
         source="Smoluchowski (1917)",
         agreed=10.0,
+    ),
+    *(
+        _closed(
+            f"population-{name}",
+            Group.KERNEL,
+            f"number and volume of particles at t = {end:g}, {what}",
+            {"M0": number, "M1": 1.0},
+            partial(populations.vessel, name, end, largest),
+            source=source,
+            agreed=10.0,
+        )
+        for name, what, end, largest, number, source in (
+            ("constant", "constant aggregation kernel", 10.0, 300.0, 1 / 6, "Smoluchowski (1917)"),
+            ("sum", "sum kernel", 2.0, 1e6, math.exp(-2.0), "Golovin (1963)"),
+            ("breakage", "binary breakage S = v", 10.0, 40.0, 11.0, "Ziff and McGrady (1985)"),
+        )
     ),
     _optimum("pairs", "most particles of two units, 4/27, by time and speed", 4 / 27, 6.0, optima.most_pairs, HAND, Standing.CLOSED_FORM),
     _optimum("regulator", "least cost, tanh(1)", 0.7615941559557649, 8.0, optima.regulator, HAND, Standing.CLOSED_FORM),

@@ -183,6 +183,12 @@ def test_pyomo_refuses_a_model_with_a_kernel(tmp_path: Path) -> None:
         model.write(str(tmp_path / "model.nl"))
 
 
+def test_check_of_units_passes_over_a_kernel() -> None:
+    from pyomo.util.check_units import assert_units_consistent
+
+    assert_units_consistent(smoluchowski(aggregation(3), 3))
+
+
 def test_clone_keeps_the_kernel() -> None:
     copy = smoluchowski(aggregation(CELLS)).clone()
     assert copy.kernel.inputs[0] is copy.number

@@ -1,0 +1,74 @@
+/* Population balance on cells of particle volume: aggregation, breakage, growth, nucleation. See csrc/population_balance.py. */
+
+#ifndef POPULATION_BALANCE_H
+#define POPULATION_BALANCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Results are the same bytes on every machine: vectors of any width do the same operations in the same order. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__)
+#define WIDEST_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDEST_VECTORS
+#endif
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline)) /* so that it is compiled for the vectors of its caller */
+#else
+#define INLINE static inline
+#endif
+
+enum { AGGREGATION, BREAKAGE, GROWTH, NUCLEATION, PROCESSES };
+
+/*
+ * Pairs one by one: `count` pairs that start with cells `one` >= `other`, whose aggregate falls into `cell`.
+ *
+ * GROWS: `one` stays and `other` goes on; aggregates stay in the cell of `one`.
+ * ALONG: all three go on. ACROSS: `one` stays, `other` and `cell` go on. LEAVES: `one` stays, `other` goes on, aggregates leave the grid.
+ */
+enum { GROWS, ALONG, ACROSS, LEAVES };
+typedef struct {
+    int64_t kind, one, other, cell, count;
+} run;
+
+/*
+ * What does not change from call to call. n cells, pivots x_i, cell i between edges v_i and v_(i + 1).
+ *
+ * Aggregation: pairs of cells are ordered into runs that vectors can take; collisions hold the kernel of each pair in that
+ * order, halved for a pair of one cell with itself, so that each pair is one event.
+ * Breakage: column k of `fragments` starts at k (k + 1) / 2 and holds the rate of change of cell i <= k by particles of cell k.
+ * Growth: speed of edge e (n + 1), widths of cells (n). Nucleation: share of nuclei in each cell (n).
+ * A process that is absent has a null pointer. place[p] is its place among the coefficients.
+ *
+ * The Jacobian is kept by columns; column m holds the rows first_row[m] to last_row[m] and starts at column[m].
+ */
+typedef struct {
+    size_t cells, coefficients, nonzeros;
+    size_t place[PROCESSES];
+    const double *pivots, *per_gap; /* per_gap[i] = 1 / (x_(i + 1) - x_i) */
+    const double *collisions;
+    const run *runs;
+    size_t run_count;
+    const double *fragments;
+    const double *speed, *widths;
+    const double *nuclei;
+    const int64_t *column, *first_row, *last_row;
+} balance;
+
+size_t balance_rates_work(const balance *b);
+size_t balance_jacobian_work(const balance *b);
+
+/* rates[i], number per time, of the numbers in the cells; `coefficients` multiply the processes. work: as long as said above. */
+void balance_rates(const balance *b, const double *number, const double *coefficients, double *work, double *rates);
+
+/* Derivatives of the rates by numbers (nonzeros) and by coefficients (cells x coefficients, by columns). */
+void balance_jacobian(const balance *b, const double *number, const double *coefficients, double *work, double *by_number,
+                      double *by_coefficients);
+
+/* Pieces of the two: see population_balance.c and population_balance_growth.c. */
+void balance_aggregation(const balance *b, const double *number, double *work, double *rates);
+void balance_aggregation_jacobian(const balance *b, const double *number, double factor, double *work, double *by_number);
+void balance_growth(const balance *b, const double *number, double direction, double *rates);
+void balance_growth_jacobian(const balance *b, const double *number, double factor, double *by_number);
+
+#endif

@@ -1,0 +1,127 @@
+"""Exact solutions of population balances, in units of a first mean volume, a first number and one rate.
+
+Each gives the number density n(x) at a time t. Bessel functions are taken scaled and hyperbolic sines as differences of exponentials, so
+that nothing overflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import NDArray
+from scipy.special import gammaln, i1e
+
+from flowsheet.verify.dae import timed_model
+from flowsheet.verify.rung import Run
+from flowsheet.verify.runs import simulated
+from units.population import add_population, population_balance
+
+Array = NDArray[np.float64]
+
+
+def exponential(x: Array) -> Array:
+    """Return n = exp(-x)."""
+    return np.exp(-x)
+
+
+def constant_kernel(x: Array, t: float) -> Array:
+    """Return n from exp(-x) by K = 1 (Smoluchowski 1917; Scott 1968)."""
+    return 4 / (2 + t) ** 2 * np.exp(-2 * x / (2 + t))
+
+
+def constant_kernel_gamma(x: Array, t: float) -> Array:
+    """Return n from 4 x exp(-2 x) by K = 1 (Scott 1968)."""
+    slow = 2 * x * np.sqrt(t / (t + 2))
+    return 4 * (np.exp(slow - 2 * x) - np.exp(-slow - 2 * x)) / (np.sqrt(t) * (t + 2) ** 1.5)
+
+
+def sum_kernel(x: Array, t: float) -> Array:
+    """Return n from exp(-x) by K = u + v (Golovin 1963)."""
+    spent = -np.expm1(-t)
+    root = np.sqrt(spent)
+    return (1 - spent) / (x * root) * np.exp(-((1 - root) ** 2) * x) * i1e(2 * x * root)
+
+
+def product_kernel_inverse(x: Array, t: float) -> Array:
+    """Return n from exp(-x) / x by K = u v before it gels at t = 1 (McLeod 1962)."""
+    root = np.sqrt(t)
+    return np.exp(-((1 - root) ** 2) * x) * i1e(2 * x * root) / (x**2 * root)
+
+
+def product_kernel(x: Array, t: float, terms: int = 400) -> Array:
+    """Return n from exp(-x) by K = u v before it gels at t = 1/2 (Scott 1968), by its series."""
+    k = np.arange(terms)[:, None]
+    logs = k * np.log(t) + 3 * k * np.log(x) - gammaln(k + 2) - gammaln(2 * k + 2) - x * (1 + t)
+    found: Array = np.exp(logs).sum(axis=0)
+    return found
+
+
+def linear_breakage(x: Array, t: float) -> Array:
+    """Return n from exp(-x) by S = v, b = 2 / u (Ziff and McGrady 1985)."""
+    return (1 + t) ** 2 * np.exp(-x * (1 + t))
+
+
+def linear_breakage_of_one_size(x: Array, t: float) -> Array:
+    """Return the density of fragments, x < 1, of particles of size 1 by S = v, b = 2 / u; exp(-t) of them are whole."""
+    return np.where(x < 1, np.exp(-t * x) * (2 * t + t**2 * (1 - x)), 0.0)
+
+
+def square_breakage(x: Array, t: float) -> Array:
+    """Return n from exp(-x) by S = v^2, b = 2 / u (Ziff and McGrady 1985)."""
+    return np.exp(-t * x**2 - x) * (1 + 2 * t * (1 + x))
+
+
+def balanced_number(t: float) -> float:
+    """Return the number for K = 1, S = v, b = 2 / u from exp(-x) (Patil and Andrews 1998)."""
+    steady = np.sqrt(2.0)
+    turned = np.tanh(steady * t / 2)
+    return float(steady * (1 + steady * turned) / (steady + turned))
+
+
+def aggregation_and_breakage(x: Array, t: float) -> Array:
+    """Return n for K = 1, S = v, b = 2 / u from exp(-x), which stays exponential."""
+    number = balanced_number(t)
+    return number**2 * np.exp(-number * x)
+
+
+def aggregation_and_growth(x: Array, t: float, growth: float) -> Array:
+    """Return n for K = 1, G = growth v from exp(-x), which stays exponential (Ramabhadran, Peterson and Seinfeld 1976)."""
+    number, volume = 2 / (2 + t), np.exp(growth * t)
+    return number**2 / volume * np.exp(-number / volume * x)
+
+
+def linear_growth(x: Array, t: float, growth: float) -> Array:
+    """Return n for G = growth v from exp(-x): what was at x exp(-growth t), spread out."""
+    stretched = np.exp(-growth * t)
+    return stretched * np.exp(-x * stretched)
+
+
+# ---- rungs: a closed vessel whose moments are exact on the grid ----
+
+PROCESSES: dict[str, Callable[[population_balance.Grid], population_balance.PopulationBalance]] = {
+    "constant": lambda grid: population_balance.PopulationBalance(
+        grid, aggregation=population_balance.AggregationMaps(grid, population_balance.constant_kernel(grid, 1.0))
+    ),
+    "sum": lambda grid: population_balance.PopulationBalance(
+        grid, aggregation=population_balance.AggregationMaps(grid, population_balance.sum_kernel(grid, 1.0))
+    ),
+    "breakage": lambda grid: population_balance.PopulationBalance(
+        grid,
+        breakage=population_balance.BreakageMaps(
+            grid, population_balance.power_law_selection(grid, 1.0, 1.0), population_balance.binary_fragments(grid)
+        ),
+    ),
+}
+
+
+def vessel(process: str, end: float, largest: float, cells: int = 60) -> Run:
+    """Return what runs a closed vessel from exp(-x) and reads the number and the volume of its particles."""
+    grid = population_balance.Grid.geometric(1e-13 * largest, largest, cells)
+    model = timed_model(end)
+    start = population_balance.gamma_distribution(grid, 1.0, 1.0)
+    own = add_population(model, model.t, PROCESSES[process](grid), start)
+    model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
+    names = ("population.particle_number", "population.particle_volume")
+    return simulated(model, [0.0, end], lambda trajectory: [trajectory[name][-1] for name in names])
