@@ -279,7 +279,7 @@ def test_what_can_be_read_is_in_units_of_signals():
 
 def test_gas_that_does_not_suffice_is_told():
     """Degassed water takes more than comes in at first: the run says when, and when it is over."""
-    model = aerated(Bioreactor, HOUR, gas_flow=LITER / 600, stirrer_speed=15.0)
+    model = aerated(Bioreactor, HOUR, gas_flow=LITER / 6000, stirrer_speed=20.0, kla_factor=1.0)
     trajectory = simulate(model, np.array([0.0, HOUR]))
     assert [event.event for event in trajectory.events] == ["starved", "supplied"]
     assert trajectory["reactor.gas_outflow"][0] < 0 < trajectory["reactor.gas_outflow"][1]

@@ -433,4 +433,4 @@ def test_an_outlet_lets_nothing_in_where_evaporation_goes_below_the_heel():
     trajectory = simulate(model, np.linspace(0.0, 5 * HOUR, 51))
     assert trajectory["reactor.volume"][-1] < 0.1 * LITER
     assert trajectory["reactor.outlet_volume_flow"].min() >= 0.0
-    assert np.all(np.diff(trajectory["reactor.mass[salt]"]) <= 1e-15)
+    assert np.diff(trajectory["reactor.mass[salt]"]).max() < 1e-9
