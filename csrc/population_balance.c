@@ -76,12 +76,12 @@ WIDEST_VECTORS static void collide(const balance *b, const double *restrict numb
 }
 
 /* What a cell's excess volume moves per unit: up to the next pivot if positive, down if not. Ends of the grid move nothing out. */
-INLINE double moves_up(const balance *b, double excess, size_t i)
+double moves_up(const balance *b, double excess, size_t i)
 {
     return excess > 0.0 && i + 1 < b->cells ? b->per_gap[i] : 0.0;
 }
 
-INLINE double moves_down(const balance *b, double excess, size_t i)
+double moves_down(const balance *b, double excess, size_t i)
 {
     return i > 0 && (!(excess > 0.0) || i + 1 == b->cells) ? -b->per_gap[i - 1] : 0.0;
 }
@@ -196,6 +196,13 @@ WIDEST_VECTORS void balance_aggregation_jacobian(const balance *b, const double 
     memset(excess_by, 0, n * n * sizeof(double));
     collision_jacobian(b, number, factor, t, excess_by, by_number);
     excess_to_pivots(b, t.excess, shares, excess_by, by_number);
+}
+
+void balance_excess(const balance *b, const double *number, double *work, double *excess)
+{
+    const tally t = tally_in(work, b->cells);
+    collide(b, number, t);
+    memcpy(excess, t.excess, b->cells * sizeof(double));
 }
 
 WIDEST_VECTORS static void break_up(const balance *b, const double *restrict number, double *restrict rates)

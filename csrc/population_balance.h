@@ -65,7 +65,36 @@ void balance_rates(const balance *b, const double *number, const double *coeffic
 void balance_jacobian(const balance *b, const double *number, const double *coefficients, double *work, double *by_number,
                       double *by_coefficients);
 
-/* Pieces of the two: see population_balance.c and population_balance_growth.c. */
+/*
+ * Second derivatives of the rates: of rate i by the numbers of cells m and k. Entries stand by k, then m, then i, as `start` and `row` tell:
+ * those of m and k from start[k * cells + m] on, in rows that increase. The pattern belongs to the tables alone.
+ */
+typedef struct {
+    int64_t *start, *row;
+} second_pattern;
+
+/* Fills start (cells * cells + 1) and, unless it is null, row (start's last). */
+void balance_second_pattern(const balance *b, second_pattern pattern);
+
+size_t balance_second_work(const balance *b);
+
+/* Values of the pattern's entries: aggregation and growth; breakage and nucleation are linear. */
+void balance_second(const balance *b, second_pattern pattern, const double *number, const double *coefficients, double *work, double *values);
+
+/* Derivatives of the Jacobian by the coefficient of one process, in the order of the Jacobian's entries; work as of the Jacobian. */
+void balance_jacobian_by_coefficient(const balance *b, int place, const double *number, const double *coefficients, double *work,
+                                     double *values);
+
+/* Pieces of these: see population_balance.c and population_balance_growth.c. */
+enum { STENCIL = 3 }; /* cells that the density at an edge depends on */
+typedef struct {
+    size_t cells[STENCIL], count; /* none if no cell gives */
+    double by[STENCIL][STENCIL];
+} edge_curvature;
+edge_curvature balance_growth_edge(const balance *b, const double *number, size_t edge, int upwards);
+void balance_excess(const balance *b, const double *number, double *work, double *excess);
+double moves_up(const balance *b, double excess, size_t i);
+double moves_down(const balance *b, double excess, size_t i);
 void balance_aggregation(const balance *b, const double *number, double *work, double *rates);
 void balance_aggregation_jacobian(const balance *b, const double *number, double factor, double *work, double *by_number);
 void balance_growth(const balance *b, const double *number, double direction, double *rates);

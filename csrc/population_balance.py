@@ -286,8 +286,8 @@ def _vector(name: str, values: ArrayLike, size: int) -> Array:
 def vector_function(balance: PopulationBalance) -> ca.Function:
     """Return the rates as a CasADi function of the columns number (n) and coefficients, for ``solvers.declare.VectorFunction``.
 
-    It is CasADi's external function of the compiled kernel, with its first derivatives (sparse where the processes are); second
-    ones are refused by CasADi. It belongs to this process: another one that reads it from a file or a pipe does not find the balance.
+    It is CasADi's external function of the compiled kernel, with its first and second derivatives (sparse where the processes are);
+    third ones are refused by CasADi. It belongs to this process: another one that reads it from a file or a pipe does not find the balance.
 
     Raises
     ------

@@ -6,6 +6,14 @@
 
 typedef long long int casadi_int;
 
+enum { ARGUMENTS = 3, SECOND = 2 * ARGUMENTS }; /* numbers, coefficients, nominal rates */
+
+/* Shapes of the derivatives of both blocks of the Jacobian by each argument, and the entries of the first. */
+typedef struct {
+    second_pattern pattern;
+    casadi_int *shape[SECOND];
+} second_shapes;
+
 struct shared_balance {
     balance tables;
     atomic_int users;
@@ -13,6 +21,7 @@ struct shared_balance {
     casadi_int number[3], coefficients[3], by_coefficients[3]; /* dense columns and a dense matrix, as CasADi writes them */
     casadi_int *by_number;
     void *memory;
+    _Atomic(second_shapes *) second; /* made when it is first asked for */
 };
 
 static _Atomic(shared_balance *) seats[SEATS];
@@ -88,6 +97,7 @@ void shared_balance_release(shared_balance *s)
         return;
     if (s->seat >= 0)
         atomic_store(&seats[s->seat], NULL);
+    free(atomic_load(&s->second));
     free(s->memory);
     free(s);
 }
@@ -132,11 +142,122 @@ static const casadi_int *jacobian_shape(int seat, casadi_int i)
     return !s ? NULL : i == 0 ? s->by_number : s->by_coefficients;
 }
 
+/* Starts a sparse matrix of CasADi and returns where its columns begin to be told. */
+static casadi_int *shaped(casadi_int **next, size_t rows, size_t columns, size_t entries)
+{
+    casadi_int *shape = *next;
+    shape[0] = (casadi_int)rows;
+    shape[1] = (casadi_int)columns;
+    memset(shape + 2, 0, (columns + 1) * sizeof *shape);
+    *next = shape + 3 + columns + entries;
+    return shape;
+}
+
+static second_shapes *new_second_shapes(const balance *b, const casadi_int *jacobian)
+{
+    const size_t n = b->cells, p = b->coefficients, entries = b->nonzeros;
+    const casadi_int *first = jacobian + 2, *row = jacobian + 3 + n;
+    second_pattern counted = {malloc((n * n + 1) * sizeof(int64_t)), NULL};
+    if (!counted.start)
+        return NULL;
+    balance_second_pattern(b, counted);
+    const size_t curved = (size_t)counted.start[n * n];
+    const size_t shapes = SECOND * (3 + n + p) + curved + 2 * p * entries;
+    second_shapes *s = calloc(1, sizeof *s + (n * n + 1 + curved) * sizeof(int64_t) + shapes * sizeof(casadi_int));
+    if (s) {
+        s->pattern.start = memcpy(s + 1, counted.start, (n * n + 1) * sizeof(int64_t));
+        s->pattern.row = s->pattern.start + n * n + 1;
+        balance_second_pattern(b, s->pattern);
+        casadi_int *next = (casadi_int *)(s->pattern.row + curved);
+        const size_t rows[2] = {n * n, n * p}, columns[ARGUMENTS] = {n, p, n};
+        const size_t counts[SECOND] = {curved, p * entries, 0, p * entries, 0, 0};
+        for (int k = 0; k < SECOND; ++k)
+            s->shape[k] = shaped(&next, rows[k / ARGUMENTS], columns[k % ARGUMENTS], counts[k]);
+        casadi_int *column = s->shape[0] + 2, *entry = column + n + 1;
+        for (size_t k = 0; k < n; ++k) {
+            for (size_t m = 0; m < n; ++m)
+                for (int64_t e = s->pattern.start[k * n + m]; e < s->pattern.start[k * n + m + 1]; ++e)
+                    *entry++ = (casadi_int)(m * n) + s->pattern.row[e];
+            column[k + 1] = s->pattern.start[(k + 1) * n];
+        }
+        column = s->shape[1] + 2, entry = column + p + 1;
+        for (size_t c = 0; c < p; ++c) {
+            for (size_t m = 0; m < n; ++m)
+                for (casadi_int e = first[m]; e < first[m + 1]; ++e)
+                    *entry++ = (casadi_int)(m * n) + row[e];
+            column[c + 1] = (casadi_int)((c + 1) * entries);
+        }
+        column = s->shape[ARGUMENTS] + 2, entry = column + n + 1;
+        for (size_t m = 0; m < n; ++m) {
+            for (size_t c = 0; c < p; ++c)
+                for (casadi_int e = first[m]; e < first[m + 1]; ++e)
+                    *entry++ = (casadi_int)(c * n) + row[e];
+            column[m + 1] = (casadi_int)p * first[m + 1];
+        }
+    }
+    free(counted.start);
+    return s;
+}
+
+static second_shapes *second_of(int seat)
+{
+    shared_balance *s = atomic_load(&seats[seat]);
+    if (!s)
+        return NULL;
+    second_shapes *made = atomic_load(&s->second), *mine;
+    if (!made && (mine = new_second_shapes(&s->tables, s->by_number))) {
+        if (atomic_compare_exchange_strong(&s->second, &made, mine))
+            made = mine;
+        else
+            free(mine);
+    }
+    return made;
+}
+
+static const casadi_int *second_argument_shape(int seat, casadi_int i)
+{
+    return i < ARGUMENTS ? argument_shape(seat, i) : jacobian_shape(seat, i - ARGUMENTS);
+}
+
+static const casadi_int *second_shape(int seat, casadi_int i)
+{
+    const second_shapes *s = second_of(seat);
+    return s ? s->shape[i] : NULL;
+}
+
+static size_t second_work(const balance *b)
+{
+    const size_t one = balance_second_work(b), other = balance_jacobian_work(b) + b->nonzeros;
+    return one > other ? one : other;
+}
+
+static int differentiate_twice(int seat, const double **arg, double **res, double *w)
+{
+    const shared_balance *s = atomic_load(&seats[seat]);
+    const second_shapes *shapes = second_of(seat);
+    if (!shapes || !arg[0] || !arg[1])
+        return 1;
+    const balance *b = &s->tables;
+    if (res[0])
+        balance_second(b, shapes->pattern, arg[0], arg[1], w, res[0]);
+    double *block = w + balance_jacobian_work(b);
+    for (size_t c = 0; (res[1] || res[ARGUMENTS]) && c < b->coefficients; ++c) {
+        balance_jacobian_by_coefficient(b, (int)c, arg[0], arg[1], w, block);
+        if (res[1])
+            memcpy(res[1] + c * b->nonzeros, block, b->nonzeros * sizeof *block);
+        for (size_t m = 0; res[ARGUMENTS] && m < b->cells; ++m) {
+            const size_t first = (size_t)b->column[m], count = (size_t)b->column[m + 1] - first;
+            memcpy(res[ARGUMENTS] + b->coefficients * first + c * count, block + first, count * sizeof *block);
+        }
+    }
+    return 0;
+}
+
 static int work_sizes(int seat, size_t (*size)(const balance *), casadi_int counts[4])
 {
     const shared_balance *s = atomic_load(&seats[seat]);
-    counts[0] = 3;
-    counts[1] = 2;
+    counts[0] = ARGUMENTS + 2;
+    counts[1] = SECOND;
     counts[2] = 0;
     counts[3] = s ? (casadi_int)size(&s->tables) : 0;
     return !s;
@@ -197,6 +318,24 @@ static int differentiate(int seat, const double **arg, double **res, double *w)
     {                                                                                                                          \
         (void)iw, (void)mem;                                                                                                   \
         return differentiate(k, arg, res, w);                                                                                  \
+    }                                                                                                                          \
+    void jac_jac_population_balance_##k##_incref(void) { enter(k); }                                                           \
+    void jac_jac_population_balance_##k##_decref(void) { leave(k); }                                                           \
+    casadi_int jac_jac_population_balance_##k##_n_in(void) { return ARGUMENTS + 2; }                                           \
+    casadi_int jac_jac_population_balance_##k##_n_out(void) { return SECOND; }                                                 \
+    const casadi_int *jac_jac_population_balance_##k##_sparsity_in(casadi_int i) { return second_argument_shape(k, i); }       \
+    const casadi_int *jac_jac_population_balance_##k##_sparsity_out(casadi_int i) { return second_shape(k, i); }               \
+    int jac_jac_population_balance_##k##_work(casadi_int *a, casadi_int *r, casadi_int *iw, casadi_int *w)                     \
+    {                                                                                                                          \
+        casadi_int counts[4];                                                                                                  \
+        int failed = work_sizes(k, second_work, counts);                                                                       \
+        *a = counts[0], *r = counts[1], *iw = counts[2], *w = counts[3];                                                       \
+        return failed;                                                                                                         \
+    }                                                                                                                          \
+    int jac_jac_population_balance_##k(const double **arg, double **res, casadi_int *iw, double *w, int mem)                   \
+    {                                                                                                                          \
+        (void)iw, (void)mem;                                                                                                   \
+        return differentiate_twice(k, arg, res, w);                                                                            \
     }
 
 /* 512 seats, numbered in octal so that names are pasted from digits alone. */

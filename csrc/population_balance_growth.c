@@ -86,3 +86,32 @@ void balance_growth_jacobian(const balance *b, const double *number, double fact
         }
     }
 }
+
+edge_curvature balance_growth_edge(const balance *b, const double *number, size_t edge, int upwards)
+{
+    edge_curvature c = {{0}, 0, {{0.0}}};
+    size_t donor;
+    at_edge(b, number, edge, upwards, &donor);
+    if (donor == b->cells || donor == 0 || donor + 1 == b->cells)
+        return c; /* linear */
+    const size_t behind = upwards ? donor - 1 : donor + 1, ahead = upwards ? donor + 1 : donor - 1;
+    const double *h = b->widths, weight = h[ahead] / h[donor];
+    const double gap_behind = 0.5 * (h[behind] + h[donor]), gap_ahead = 0.5 * (h[donor] + h[ahead]);
+    const double rise_by[STENCIL] = {-1.0 / (h[behind] * gap_behind), 1.0 / (h[donor] * gap_behind), 0.0};
+    const double next_by[STENCIL] = {0.0, -1.0 / (h[donor] * gap_ahead), 1.0 / (h[ahead] * gap_ahead)};
+    c.cells[0] = behind, c.cells[1] = donor, c.cells[2] = ahead, c.count = STENCIL;
+    double rise = 0.0, next = 0.0;
+    for (int k = 0; k < STENCIL; ++k) {
+        rise += rise_by[k] * number[c.cells[k]];
+        next += next_by[k] * number[c.cells[k]];
+    }
+    if (!((rise > 0.0 && next > 0.0) || (rise < 0.0 && next < 0.0)))
+        return c; /* at an extreme: linear */
+    /* of reach rise next / (rise + weight next) */
+    const double sum = rise + weight * next, scale = h[donor] * (1.0 + weight) * weight / sum;
+    const double r = rise / sum, s = next / sum, rr = -scale * s * s, rs = scale * r * s, ss = -scale * r * r;
+    for (int k = 0; k < STENCIL; ++k)
+        for (int l = 0; l < STENCIL; ++l)
+            c.by[k][l] = rr * rise_by[k] * rise_by[l] + rs * (rise_by[k] * next_by[l] + next_by[k] * rise_by[l]) + ss * next_by[k] * next_by[l];
+    return c;
+}

@@ -347,11 +347,60 @@ def test_seats_are_given_back_and_end_somewhere():
         assert float(pb.vector_function(PopulationBalance(grid, nucleation=pb.nuclei(grid, 0.5)))([0, 0], k)[0]) == k
 
 
-def test_second_derivatives_are_refused():
-    balance = only(some_balance(np.random.default_rng(2), 5), "aggregation")
-    number = ca.MX.sym("number", 5)
-    with pytest.raises(RuntimeError, match="Derivatives cannot be calculated for jac_population_balance"):
-        ca.hessian(ca.sum1(pb.vector_function(balance)(number, 1.0)), number)
+def directional(
+    function: ca.Function, point: tuple[np.ndarray, np.ndarray], way: tuple[np.ndarray, np.ndarray], step: float
+) -> list[np.ndarray]:
+    """Change of both blocks of the Jacobian along a direction, by central differences."""
+    ends = [
+        [np.asarray(block) for block in function.jacobian()(*(p + sign * step * w for p, w in zip(point, way, strict=True)), 0)]
+        for sign in (1, -1)
+    ]
+    return [(one - other) / (2 * step) for one, other in zip(*ends, strict=True)]
+
+
+@pytest.mark.parametrize("cells", [2, 3, 7, 30])
+@pytest.mark.parametrize(
+    "processes",
+    [("aggregation",), ("breakage",), ("growth",), ("nucleation", "growth"), ("aggregation", "breakage", "growth", "nucleation")],
+)
+@pytest.mark.parametrize("closed", [True, False])
+def test_second_derivatives_agree_with_central_differences(cells, processes, closed):
+    rng = np.random.default_rng(cells)
+    balance = only(some_balance(rng, cells, closed=closed), *processes)
+    point = rng.uniform(1, 2, cells), rng.choice([-1, 1]) * rng.uniform(0.5, 1.5, len(processes))
+    way = rng.normal(size=cells), rng.normal(size=len(processes))
+    function = pb.vector_function(balance)
+    blocks = function.jacobian().jacobian()(*point, 0, 0, 0)
+    assert blocks[2].nnz() == blocks[4].nnz() == blocks[5].nnz() == 0
+    for k, expected in enumerate(directional(function, point, way, 1e-5)):
+        found = np.asarray(blocks[3 * k] @ way[0] + blocks[3 * k + 1] @ way[1]).ravel()
+        scale = 1 + abs(expected).max()
+        np.testing.assert_allclose(found, expected.ravel(order="F"), atol=1e-8 * scale)
+
+
+def test_second_derivatives_of_aggregation_are_sparse():
+    """A pair of cells touches itself and the three cells about its aggregate's."""
+    balance = only(some_balance(np.random.default_rng(2), 50), "aggregation")
+    pattern = pb.vector_function(balance).jacobian().jacobian().sparsity_out(0)
+    assert pattern.shape == (2500, 50)
+    assert 0 < pattern.nnz() <= 5 * 50**2
+
+
+def test_exact_hessian_of_a_scalar():
+    rng = np.random.default_rng(2)
+    balance, weights = some_balance(rng, 12), rng.normal(size=12)
+    number, at = ca.MX.sym("number", 12), rng.uniform(1, 2, 12)
+    hessian, gradient = ca.hessian(ca.dot(weights, pb.vector_function(balance)(number, np.ones(4))), number)
+    exact, slope = (ca.Function("f", [number], [value]) for value in (hessian, gradient))
+    steps = 1e-5 * np.eye(12)
+    differences = np.column_stack([np.asarray(slope(at + h) - slope(at - h)).ravel() / 2e-5 for h in steps])
+    np.testing.assert_allclose(np.asarray(exact(at)), differences, atol=1e-7 * abs(differences).max())
+
+
+def test_third_derivatives_are_refused():
+    function = pb.vector_function(only(some_balance(np.random.default_rng(2), 5), "aggregation"))
+    with pytest.raises(RuntimeError, match="Derivatives cannot be calculated for jac_jac_population_balance"):
+        function.jacobian().jacobian().jacobian()
 
 
 def test_threads_get_what_one_gets():

@@ -10,7 +10,7 @@ from pyomo.environ import units as u
 from pyomo.util.check_units import assert_units_consistent
 
 from csrc import population_balance as pb
-from solvers import lower, sensitivities, simulate
+from solvers import Control, Final, OptimumStatus, lower, optimize, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import UsageError
 from units.population import add_population
@@ -94,6 +94,23 @@ def test_an_algebraic_loop_through_the_kernel():
     model.slower = Constraint(model.t, rule=lambda m, t: own.intensity[t, "aggregation"] == own.particle_number[t] * u.m**3)
     trajectory = simulate(model, [0.0, 3.0], rtol=1e-9, atol=1e-12)
     assert trajectory["population.particle_number"][-1] == pytest.approx(0.5, rel=1e-7)
+
+
+def test_optimum_with_exact_second_derivatives():
+    """The aggregation that leaves half of the number after 2 s: M0 = 2 / (2 + t a), so a = 1 whatever else is chosen for one element."""
+    grid = pb.Grid.geometric(1e-4, 300.0, 20)
+    law = pb.PopulationBalance(grid, aggregation=pb.AggregationMaps(grid, pb.constant_kernel(grid, 1.0)))
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 2))
+    own = add_population(model, model.t, law, pb.gamma_distribution(grid, 1.0, 1.0))
+    model.closed = Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
+    model.off = Var(model.t, initialize=0.0)
+    model.missed = Constraint(model.t, rule=lambda m, t: model.off[t] == (own.particle_number[t] * u.m**3 - 0.5) ** 2)
+    name = "population.intensity[aggregation]"
+    found = optimize(model, controls={name: Control(0.1, 3.0)}, minimize=Final("off"), elements=1)
+    assert found.status is OptimumStatus.OPTIMAL
+    assert found.controls[name].values[0] == pytest.approx(1.0, rel=1e-3)
+    assert found.iterations < 15
 
 
 @pytest.mark.parametrize("start", [np.ones(3), -np.ones(CELLS), np.full(CELLS, np.nan)])
