@@ -189,10 +189,11 @@ def print_limits() -> None:
         run = bare(maps).rates
         table = np.array(maps.collisions)
         grows = int(maps.runs[maps.runs[:, 0] == 0, 4].sum())
-        operations = 4 * grows + 9 * (table.size - grows)
+        pairs = int(maps.runs[:, 4].sum())
+        operations = 4 * grows + 9 * (pairs - grows)
         (seconds, dot), _ = timed([lambda run=run, start=start: run(start), lambda table=table: table @ table])
         print(
-            f"{cells:>5} {table.size:>9} {table.nbytes / 1e3:>6.0f} kB {_time(seconds):>10} {operations / seconds / 1e9:>8.2f} "
+            f"{cells:>5} {pairs:>9} {table.nbytes / 1e3:>6.0f} kB {_time(seconds):>10} {operations / seconds / 1e9:>8.2f} "
             f"{operations / seconds / peak:>8.1%} {table.nbytes / seconds / 1e9:>7.1f} {dot / seconds:>7.1%}"
         )
 

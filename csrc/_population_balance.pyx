@@ -1,9 +1,11 @@
 # cython: boundscheck=False, wraparound=False
 """Cython face of population_balance.c. Checks nothing: csrc.population_balance does, and is the module to call."""
 
-import numpy as np
-
+cimport numpy as cnp
 from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+cnp.import_array()
 
 
 cdef extern from "population_balance.h" nogil:
@@ -24,6 +26,7 @@ cdef extern from "population_balance.h" nogil:
         const int64_t *column
         const int64_t *first_row
         const int64_t *last_row
+    bint all_finite(const double *numbers, size_t size)
     size_t balance_rates_work(const balance *b)
     size_t balance_jacobian_work(const balance *b)
     void balance_rates(const balance *b, const double *number, const double *coefficients, double *work, double *rates)
@@ -55,6 +58,31 @@ cdef const int64_t *places(const int64_t[::1] table):
     return &table[0]
 
 
+cdef const double *finite(vector, size_t size):
+    """Return the numbers of a contiguous vector of finite doubles of that length, NULL if it is none."""
+    if type(vector) is not cnp.ndarray:
+        return NULL
+    cdef cnp.ndarray array = vector
+    if cnp.PyArray_TYPE(array) != cnp.NPY_DOUBLE or cnp.PyArray_NDIM(array) != 1 or not cnp.PyArray_ISCARRAY_RO(array):
+        return NULL
+    if <size_t>cnp.PyArray_DIM(array, 0) != size:
+        return NULL
+    cdef const double *numbers = <const double *>cnp.PyArray_DATA(array)
+    return numbers if all_finite(numbers, size) else NULL
+
+
+cdef cnp.ndarray empty(size_t size):
+    cdef cnp.npy_intp length = size
+    return cnp.PyArray_EMPTY(1, &length, cnp.NPY_DOUBLE, 0)
+
+
+cdef double *scratch(size_t size) except NULL:
+    cdef double *work = <double *>malloc(size * sizeof(double))
+    if work == NULL:
+        raise MemoryError()
+    return work
+
+
 cdef class Balance:
     """A balance on fixed tables, which are copied; arrays as in population_balance.h, None for processes that are absent."""
 
@@ -84,23 +112,34 @@ cdef class Balance:
         if self.shared != NULL:
             shared_balance_release(self.shared)
 
-    def rates(self, const double[::1] number not None, const double[::1] coefficients not None):
-        """Return the rates; the interpreter lock is released meanwhile."""
-        rates, work = np.empty(self.tables.cells), np.empty(balance_rates_work(self.tables))
-        cdef double[::1] out = rates, scratch = work
+    def rates(self, number, coefficients):
+        """Return the rates; None if an argument is not a contiguous vector of finite doubles of the right length."""
+        cdef const double *n = finite(number, self.tables.cells)
+        cdef const double *c = finite(coefficients, self.tables.coefficients)
+        if n == NULL or c == NULL:
+            return None
+        rates = empty(self.tables.cells)
+        cdef double *out = <double *>cnp.PyArray_DATA(rates)
+        cdef double *work = scratch(balance_rates_work(self.tables))
         with nogil:
-            balance_rates(self.tables, &number[0], &coefficients[0], &scratch[0], &out[0])
+            balance_rates(self.tables, n, c, work, out)
+        free(work)
         return rates
 
-    def jacobian(self, const double[::1] number not None, const double[::1] coefficients not None):
-        """Return the derivatives by numbers (nonzeros,) and by coefficients (coefficients, cells)."""
-        by_number = np.empty(self.tables.nonzeros + 1)  # never empty, so that there is a first one
-        by_coefficients = np.empty((self.tables.coefficients, self.tables.cells))
-        cdef double[::1] one = by_number, scratch = np.empty(balance_jacobian_work(self.tables))
-        cdef double[:, ::1] other = by_coefficients
+    def jacobian(self, number, coefficients):
+        """Return the derivatives by numbers (nonzeros,) and by coefficients (coefficients * cells,); None as for the rates."""
+        cdef const double *n = finite(number, self.tables.cells)
+        cdef const double *c = finite(coefficients, self.tables.coefficients)
+        if n == NULL or c == NULL:
+            return None
+        by_number, by_coefficients = empty(self.tables.nonzeros), empty(self.tables.coefficients * self.tables.cells)
+        cdef double *one = <double *>cnp.PyArray_DATA(by_number)
+        cdef double *other = <double *>cnp.PyArray_DATA(by_coefficients)
+        cdef double *work = scratch(balance_jacobian_work(self.tables))
         with nogil:
-            balance_jacobian(self.tables, &number[0], &coefficients[0], &scratch[0], &one[0], &other[0, 0])
-        return by_number[:self.tables.nonzeros], by_coefficients
+            balance_jacobian(self.tables, n, c, work, one, other)
+        free(work)
+        return by_number, by_coefficients
 
     def seat(self):
         """Return the number by which CasADi finds this balance, -1 if no more can be found at the same time."""

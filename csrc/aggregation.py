@@ -19,6 +19,9 @@ from csrc.grids import Grid
 
 Places = NDArray[np.int64]
 
+LANES = 8
+"""Numbers in the widest vector of any machine, as in population_balance.h."""
+
 
 def constant_kernel(grid: Grid, rate: float) -> Array:
     """K = rate, in m3/s."""
@@ -114,10 +117,17 @@ class AggregationMaps:
 
     @cached_property
     def collisions(self) -> Array:
-        """Kernel of each pair in the order of the runs, halved for pairs within one cell: each pair is one event."""
+        """Kernel of each pair in the order of the runs, halved for pairs within one cell: each pair is one event. Runs are filled up with
+        zeros to whole vectors, as population_balance.h has it.
+        """
         one, other, _ = self.pairs
-        rate = self.kernel[one, other] * np.where(one == other, 0.5, 1.0)
-        return frozen("collisions", rate[self._ordered[1]], one.shape)
+        rate = (self.kernel[one, other] * np.where(one == other, 0.5, 1.0))[self._ordered[1]]
+        count = self.runs[:, 4]
+        filled = -(-count // LANES) * LANES
+        table = np.zeros(int(filled.sum()))
+        shift = np.cumsum(filled - count) - (filled - count)  # how far the entries of a run move back
+        table[np.arange(rate.size) + np.repeat(shift, count)] = rate
+        return frozen("collisions", table, table.shape)
 
 
 class _Run(IntEnum):

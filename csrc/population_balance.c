@@ -2,56 +2,119 @@
 
 #include <string.h>
 
-enum { LANES = 8, TILE = 8 };
+enum { TILE = 8 };
 
-/* Sum of one[k] other[k], in an order that does not depend on the width of vectors. */
-INLINE double dot(const double *restrict one, const double *restrict other, int64_t count)
+INLINE const lanes *in_lanes(const double *numbers) { return (const lanes *)numbers; }
+
+INLINE double total(const lanes *s) { return (((*s)[0] + (*s)[1]) + ((*s)[2] + (*s)[3])) + (((*s)[4] + (*s)[5]) + ((*s)[6] + (*s)[7])); }
+
+/* Sum of one[k] other[k] over whole vectors, in an order that does not depend on their width. */
+INLINE double dot(const double *one, const double *other, int64_t count)
 {
-    double s[LANES] = {0.0};
-    int64_t k = 0;
-    for (; k + LANES <= count; k += LANES)
-        for (int l = 0; l < LANES; ++l)
-            s[l] += one[k + l] * other[k + l];
-    double rest = 0.0;
-    for (; k < count; ++k)
-        rest += one[k] * other[k];
-    return (((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]))) + rest;
+    lanes sum = {0.0};
+    for (int64_t k = 0; k < count; k += LANES)
+        sum += *in_lanes(one + k) * *in_lanes(other + k);
+    return total(&sum);
 }
 
-/* What collisions make of the numbers before aggregates are moved to pivots; arrays of n. */
+WIDEST_VECTORS int all_finite(const double *numbers, size_t size)
+{
+    size_t finite = 0;
+    for (size_t i = 0; i < size; ++i)
+        finite += numbers[i] - numbers[i] == 0.0;
+    return finite == size;
+}
+
+/* What collisions make of the numbers before aggregates are moved to pivots; arrays over cells. */
 typedef struct {
-    double *restrict births;
+    double *restrict births; /* this and the next three are there once for each of the turns that runs take */
     double *restrict excess; /* volume of the aggregates in a cell beyond that of as many particles at its pivot */
     double *restrict lost_one, *restrict lost_other;
     double *restrict deaths; /* per particle, of runs that grow */
     double *restrict volume;
+    double *restrict number;
 } tally;
 
-INLINE tally tally_in(double *work, size_t n)
+/*
+ * Runs one after the other add to places that overlap by less than a vector, and a processor waits when it reads across what it has
+ * just written. So they take turns with separate sums.
+ */
+enum { TURNS = 4, SUMS = 4, TALLIES = TURNS * SUMS + 3 };
+
+INLINE size_t tally_size(const balance *b) { return TALLIES * span(b) + LANES; }
+
+INLINE tally tally_in(const balance *b, double *work)
 {
-    tally t = {work, work + n, work + 2 * n, work + 3 * n, work + 4 * n, work + 5 * n};
+    const size_t s = span(b);
+    work += (64 - (uintptr_t)work % 64) % 64 / sizeof(double); /* whole vectors do not lie across lines of the cache */
+    double *rest = work + TURNS * SUMS * s;
+    tally t = {work, work + s, work + 2 * s, work + 3 * s, rest, rest + s, rest + 2 * s};
     return t;
 }
 
-WIDEST_VECTORS static void collide(const balance *b, const double *restrict number, tally t)
+/* Runs that grow side by side, from place `first` to `end`: how often each particle dies, and the volume that each run gains. */
+INLINE void grow_together(int runs, const double *const *kernel, const double *own, tally t, int64_t other, int64_t first, int64_t end,
+                          lanes *gained)
 {
-    const double *restrict x = b->pivots, *restrict kernel = b->collisions;
-    memset(t.births, 0, 5 * b->cells * sizeof(double));
-    for (size_t i = 0; i < b->cells; ++i)
-        t.volume[i] = number[i] * x[i];
-    for (size_t k = 0; k < b->run_count; ++k) {
+    for (int64_t i = first; i < end; i += LANES) {
+        lanes died = *in_lanes(t.deaths + other + i), volume = *in_lanes(t.volume + other + i);
+        for (int r = 0; r < runs; ++r) {
+            died += *in_lanes(kernel[r] + i) * own[r];
+            gained[r] += *in_lanes(kernel[r] + i) * volume;
+        }
+        *(lanes *)(t.deaths + other + i) = died;
+    }
+}
+
+enum { TOGETHER = 4 };
+
+/* All runs that grow, which come first; returns how many there are, and moves the table on. */
+INLINE size_t grow(const balance *b, tally t, const double **table)
+{
+    size_t k = 0;
+    while (k < b->run_count && b->runs[k].kind == GROWS) {
+        const run *r = b->runs + k;
+        const double *kernel[TOGETHER] = {*table};
+        double own[TOGETHER] = {t.number[r->one]};
+        lanes gained[TOGETHER] = {{0.0}};
+        int64_t shared = filled(r->count);
+        int runs = 1;
+        for (; runs < TOGETHER && k + runs < b->run_count && r[runs].kind == GROWS && r[runs].other == r->other; ++runs) {
+            kernel[runs] = kernel[runs - 1] + filled(r[runs - 1].count);
+            own[runs] = t.number[r[runs].one];
+            shared = shared < filled(r[runs].count) ? shared : filled(r[runs].count);
+        }
+        if (runs == TOGETHER)
+            grow_together(TOGETHER, kernel, own, t, r->other, 0, shared, gained);
+        for (int one = 0; one < runs; ++one) {
+            grow_together(1, kernel + one, own + one, t, r->other, runs == TOGETHER ? shared : 0, filled(r[one].count), gained + one);
+            t.excess[r[one].one] += own[one] * total(gained + one);
+        }
+        *table = kernel[runs - 1] + filled(r[runs - 1].count);
+        k += (size_t)runs;
+    }
+    return k;
+}
+
+WIDEST_VECTORS static void collide(const balance *b, const double *restrict given, tally t)
+{
+    const double *restrict x = b->pivots, *restrict number = t.number, *kernel = b->collisions;
+    memset(t.births, 0, TALLIES * span(b) * sizeof(double));
+    for (size_t i = 0; i < b->cells; ++i) {
+        t.number[i] = given[i];
+        t.volume[i] = given[i] * x[i];
+    }
+    for (size_t k = grow(b, t, &kernel); k < b->run_count; ++k) {
         const run r = b->runs[k];
+        const int64_t count = filled(r.count);
+        const size_t turn = k % TURNS * SUMS * span(b);
         const double own = number[r.one], *restrict others = number + r.other;
-        double *restrict lost_other = t.lost_other + r.other, *restrict births = t.births + r.cell, *restrict excess = t.excess + r.cell;
-        if (r.kind == GROWS) {
-            double *restrict deaths = t.deaths + r.other;
-            for (int64_t i = 0; i < r.count; ++i)
-                deaths[i] += kernel[i] * own;
-            excess[0] += own * dot(kernel, t.volume + r.other, r.count);
-        } else if (r.kind == ALONG) {
+        double *restrict lost_other = t.lost_other + turn + r.other, *restrict births = t.births + turn + r.cell;
+        double *restrict excess = t.excess + turn + r.cell;
+        if (r.kind == ALONG) {
             const double *restrict ones = number + r.one;
-            double *restrict lost_one = t.lost_one + r.one;
-            for (int64_t i = 0; i < r.count; ++i) {
+            double *restrict lost_one = t.lost_one + turn + r.one;
+            for (int64_t i = 0; i < count; ++i) {
                 double rate = kernel[i] * ones[i] * others[i];
                 births[i] += rate;
                 excess[i] += rate * (x[r.other + i] + (x[r.one + i] - x[r.cell + i]));
@@ -59,38 +122,34 @@ WIDEST_VECTORS static void collide(const balance *b, const double *restrict numb
                 lost_other[i] += rate;
             }
         } else if (r.kind == ACROSS) {
-            for (int64_t i = 0; i < r.count; ++i) {
+            for (int64_t i = 0; i < count; ++i) {
                 double rate = kernel[i] * own * others[i];
                 births[i] += rate;
                 excess[i] += rate * (x[r.other + i] + (x[r.one] - x[r.cell + i]));
                 lost_other[i] += rate;
             }
-            t.lost_one[r.one] += own * dot(kernel, others, r.count);
+            t.lost_one[r.one] += own * dot(kernel, others, count);
         } else {
-            for (int64_t i = 0; i < r.count; ++i)
+            for (int64_t i = 0; i < count; ++i)
                 lost_other[i] += kernel[i] * own * others[i];
-            t.lost_one[r.one] += own * dot(kernel, others, r.count);
+            t.lost_one[r.one] += own * dot(kernel, others, count);
         }
-        kernel += r.count;
+        kernel += count;
     }
-}
-
-/* What a cell's excess volume moves per unit: up to the next pivot if positive, down if not. Ends of the grid move nothing out. */
-double moves_up(const balance *b, double excess, size_t i)
-{
-    return excess > 0.0 && i + 1 < b->cells ? b->per_gap[i] : 0.0;
-}
-
-double moves_down(const balance *b, double excess, size_t i)
-{
-    return i > 0 && (!(excess > 0.0) || i + 1 == b->cells) ? -b->per_gap[i - 1] : 0.0;
+    for (size_t turn = SUMS * span(b); turn < TURNS * SUMS * span(b); turn += SUMS * span(b))
+        for (size_t i = 0; i < span(b); ++i) {
+            t.births[i] += t.births[turn + i];
+            t.excess[i] += t.excess[turn + i];
+            t.lost_one[i] += t.lost_one[turn + i];
+            t.lost_other[i] += t.lost_other[turn + i];
+        }
 }
 
 /* Cell average (Kumar et al. 2006): births of a cell go to the two pivots around their mean volume. */
 WIDEST_VECTORS void balance_aggregation(const balance *b, const double *number, double *work, double *rates)
 {
     const size_t n = b->cells;
-    const tally t = tally_in(work, n);
+    const tally t = tally_in(b, work);
     collide(b, number, t);
     for (size_t i = 0; i < n; ++i)
         rates[i] = t.births[i] - t.lost_one[i] - t.lost_other[i] - number[i] * t.deaths[i];
@@ -137,7 +196,7 @@ WIDEST_VECTORS static void collision_jacobian(const balance *b, const double *re
                 by_one[i] -= factor * (kernel[i] * others[i]);
                 excess[r.other + i] += kernel[i] * own * volumes[i];
             }
-            excess[r.one] += factor * dot(kernel, t.volume + r.other, r.count);
+            excess[r.one] += factor * dot(kernel, t.volume + r.other, filled(r.count));
         } else {
             const int64_t moves = r.kind == ALONG, to = r.kind == LEAVES ? 0 : 1;
             for (int64_t i = 0; i < r.count; ++i) {
@@ -146,7 +205,7 @@ WIDEST_VECTORS static void collision_jacobian(const balance *b, const double *re
                 pair_jacobian(n, rate * number[other], rate * number[one], over, one, other, cell, excess_by, by_number);
             }
         }
-        kernel += r.count;
+        kernel += filled(r.count);
     }
     for (size_t i = 0; i < n; ++i)
         by_number[i * n + i] -= factor * t.deaths[i];
@@ -190,8 +249,8 @@ WIDEST_VECTORS static void excess_to_pivots(const balance *b, const double *rest
 WIDEST_VECTORS void balance_aggregation_jacobian(const balance *b, const double *number, double factor, double *work, double *by_number)
 {
     const size_t n = b->cells;
-    const tally t = tally_in(work, n);
-    double *shares = work + 6 * n, *excess_by = shares + 3 * n;
+    const tally t = tally_in(b, work);
+    double *shares = work + tally_size(b), *excess_by = shares + 3 * n;
     collide(b, number, t);
     memset(excess_by, 0, n * n * sizeof(double));
     collision_jacobian(b, number, factor, t, excess_by, by_number);
@@ -200,7 +259,7 @@ WIDEST_VECTORS void balance_aggregation_jacobian(const balance *b, const double 
 
 void balance_excess(const balance *b, const double *number, double *work, double *excess)
 {
-    const tally t = tally_in(work, b->cells);
+    const tally t = tally_in(b, work);
     collide(b, number, t);
     memcpy(excess, t.excess, b->cells * sizeof(double));
 }
@@ -234,14 +293,14 @@ static int present(const balance *b, int process)
     return tables[process] != NULL;
 }
 
-size_t balance_rates_work(const balance *b) { return 7 * b->cells; }
+size_t balance_rates_work(const balance *b) { return tally_size(b) + b->cells; }
 
-size_t balance_jacobian_work(const balance *b) { return b->cells * (b->collisions ? 9 + b->cells : 6); }
+size_t balance_jacobian_work(const balance *b) { return tally_size(b) + b->cells * (b->collisions ? 3 + b->cells : 0); }
 
 void balance_rates(const balance *b, const double *number, const double *coefficients, double *work, double *rates)
 {
     const size_t n = b->cells;
-    double *unit = work + 6 * n;
+    double *unit = work + tally_size(b);
     memset(rates, 0, n * sizeof(double));
     for (int process = 0; process < PROCESSES; ++process) {
         if (!present(b, process))

@@ -35,7 +35,7 @@ typedef struct {
  * What does not change from call to call. n cells, pivots x_i, cell i between edges v_i and v_(i + 1).
  *
  * Aggregation: pairs of cells are ordered into runs that vectors can take; collisions hold the kernel of each pair in that
- * order, halved for a pair of one cell with itself, so that each pair is one event.
+ * order, halved for a pair of one cell with itself, so that each pair is one event; each run is filled up with zeros.
  * Breakage: column k of `fragments` starts at k (k + 1) / 2 and holds the rate of change of cell i <= k by particles of cell k.
  * Growth: speed of edge e (n + 1), widths of cells (n). Nucleation: share of nuclei in each cell (n).
  * A process that is absent has a null pointer. place[p] is its place among the coefficients.
@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     size_t cells, coefficients, nonzeros;
     size_t place[PROCESSES];
-    const double *pivots, *per_gap; /* per_gap[i] = 1 / (x_(i + 1) - x_i) */
+    const double *pivots, *per_gap; /* pivots as long as span() says; per_gap[i] = 1 / (x_(i + 1) - x_i) */
     const double *collisions;
     const run *runs;
     size_t run_count;
@@ -54,6 +54,27 @@ typedef struct {
     const double *nuclei;
     const int64_t *column, *first_row, *last_row;
 } balance;
+
+/* Entries that a run takes in the table of collisions: filled up with zeros to whole vectors, so that no loop has a rest. */
+enum { LANES = 8 };
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+INLINE int64_t filled(int64_t count) { return (count + LANES - 1) / LANES * LANES; }
+
+/* Length of an array over cells that runs may reach beyond. */
+INLINE size_t span(const balance *b) { return (size_t)filled((int64_t)b->cells) + LANES; }
+
+/* What a cell's excess volume moves per unit: up to the next pivot if positive, down if not. Ends of the grid move nothing out. */
+INLINE double moves_up(const balance *b, double excess, size_t i)
+{
+    return excess > 0.0 && i + 1 < b->cells ? b->per_gap[i] : 0.0;
+}
+
+INLINE double moves_down(const balance *b, double excess, size_t i)
+{
+    return i > 0 && (!(excess > 0.0) || i + 1 == b->cells) ? -b->per_gap[i - 1] : 0.0;
+}
+
+int all_finite(const double *numbers, size_t size);
 
 size_t balance_rates_work(const balance *b);
 size_t balance_jacobian_work(const balance *b);
@@ -93,8 +114,6 @@ typedef struct {
 } edge_curvature;
 edge_curvature balance_growth_edge(const balance *b, const double *number, size_t edge, int upwards);
 void balance_excess(const balance *b, const double *number, double *work, double *excess);
-double moves_up(const balance *b, double excess, size_t i);
-double moves_down(const balance *b, double excess, size_t i);
 void balance_aggregation(const balance *b, const double *number, double *work, double *rates);
 void balance_aggregation_jacobian(const balance *b, const double *number, double factor, double *work, double *by_number);
 void balance_growth(const balance *b, const double *number, double direction, double *rates);

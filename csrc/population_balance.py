@@ -181,6 +181,11 @@ class PopulationBalance:
             object.__setattr__(self, "nucleation", frozen("nucleation", self.nucleation, (self.grid.cells,)))
 
     @cached_property
+    def ones(self) -> Array:
+        """Coefficients that leave all processes as they are."""
+        return frozen("ones", np.ones(len(self.processes)), (len(self.processes),))
+
+    @cached_property
     def processes(self) -> tuple[str, ...]:
         """Names of the processes there are, in the order of their coefficients."""
         names = ("aggregation", "breakage", "growth", "nucleation")
@@ -237,7 +242,8 @@ def rates(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike
     ------
     ValueError : another shape, or a number that is not finite.
     """
-    return balance.compiled.rates(*_arguments(balance, number, coefficients))
+    found = balance.compiled.rates(number, balance.ones if coefficients is None else coefficients)
+    return balance.compiled.rates(*_arguments(balance, number, coefficients)) if found is None else found
 
 
 def jacobian(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None = None) -> tuple[Array, Array]:
@@ -249,12 +255,16 @@ def jacobian(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayL
     ------------------
     As of :func:`rates`.
     """
-    values, by_coefficients = balance.compiled.jacobian(*_arguments(balance, number, coefficients))
-    first, last = balance.rows
-    row = np.arange(balance.grid.cells)[:, None]
-    by_number = np.zeros((balance.grid.cells,) * 2)
-    by_number.T[((row >= first) & (row <= last)).T] = values
-    return by_number, by_coefficients.T
+    found = balance.compiled.jacobian(number, balance.ones if coefficients is None else coefficients)
+    values, by_coefficients = balance.compiled.jacobian(*_arguments(balance, number, coefficients)) if found is None else found
+    cells = balance.grid.cells
+    if values.size == cells**2:
+        by_number = values.reshape(cells, cells).T
+    else:
+        (first, last), row = balance.rows, np.arange(cells)[:, None]
+        by_number = np.zeros((cells, cells))
+        by_number.T[((row >= first) & (row <= last)).T] = values
+    return by_number, by_coefficients.reshape(len(balance.processes), cells).T
 
 
 def checked_number(grid: Grid, number: ArrayLike) -> Array:
@@ -273,7 +283,7 @@ def _arguments(balance: PopulationBalance, number: ArrayLike, coefficients: Arra
     count = len(balance.processes)
     return (
         _vector("number", number, balance.grid.cells),
-        np.ones(count) if coefficients is None else _vector("coefficients", coefficients, count),
+        balance.ones if coefficients is None else _vector("coefficients", coefficients, count),
     )
 
 

@@ -41,11 +41,11 @@ static const void *kept(pool *p, const void *table, size_t bytes)
     return copy;
 }
 
-shared_balance *shared_balance_new(const balance *given, size_t pairs)
+shared_balance *shared_balance_new(const balance *given, size_t collisions)
 {
     const size_t n = given->cells, triangle = n * (n + 1) / 2, columns = n + 2 + n + 1 + given->nonzeros;
     shared_balance *s = calloc(1, sizeof *s);
-    size_t bytes = (pairs + triangle + 12 * n + columns + 16) * 8 + given->run_count * sizeof(run) + 32 * 64;
+    size_t bytes = (collisions + triangle + 12 * n + columns + 16 + LANES) * 8 + given->run_count * sizeof(run) + 32 * 64;
     void *memory = s ? aligned_alloc(64, (bytes + 63) / 64 * 64) : NULL;
     if (!memory) {
         free(s);
@@ -56,8 +56,9 @@ shared_balance *shared_balance_new(const balance *given, size_t pairs)
     balance *b = &s->tables;
     *b = *given;
     b->pivots = kept(&p, b->pivots, n * 8);
+    p.next += LANES * 8; /* runs reach beyond */
     b->per_gap = kept(&p, b->per_gap, (n - 1) * 8);
-    b->collisions = kept(&p, b->collisions, pairs * 8);
+    b->collisions = kept(&p, b->collisions, collisions * 8);
     b->runs = kept(&p, b->runs, b->run_count * sizeof(run));
     b->fragments = kept(&p, b->fragments, triangle * 8);
     b->speed = kept(&p, b->speed, (n + 1) * 8);

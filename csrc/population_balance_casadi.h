@@ -16,8 +16,8 @@ typedef struct shared_balance shared_balance;
 
 enum { SEATS = 512 };
 
-/* A copy of the balance and its tables, with as many collisions as pairs, and with one user; NULL without memory. */
-shared_balance *shared_balance_new(const balance *tables, size_t pairs);
+/* A copy of the balance and its tables, its table of collisions as long as told, and with one user; NULL without memory. */
+shared_balance *shared_balance_new(const balance *tables, size_t collisions);
 const balance *shared_balance_tables(const shared_balance *s);
 void shared_balance_release(shared_balance *s);
 

@@ -10,7 +10,7 @@ typedef struct {
 
 /* Calls `visit` for every pair; cell is n where aggregates leave the grid. */
 #define FOR_EACH_COLLISION(b, c)                                                                                               \
-    for (size_t at_ = 0, run_ = 0, i_ = 0; run_ < (b)->run_count; i_ = 0, at_ += (size_t)(b)->runs[run_].count, ++run_)         \
+    for (size_t at_ = 0, run_ = 0, i_ = 0; run_ < (b)->run_count; i_ = 0, at_ += (size_t)filled((b)->runs[run_].count), ++run_)         \
         for (collision c; i_ < (size_t)(b)->runs[run_].count && (c = collision_at(b, (b)->runs[run_], at_, i_), 1); ++i_)
 
 static collision collision_at(const balance *b, run r, size_t at, size_t i)
@@ -92,7 +92,7 @@ static void add(second_pattern p, size_t n, size_t k, size_t m, size_t row, doub
 static void add_collisions(const balance *b, second_pattern p, const double *number, double factor, double *work, double *values)
 {
     const size_t n = b->cells;
-    double *excess = work + 6 * n;
+    double *excess = work + balance_rates_work(b);
     balance_excess(b, number, work, excess);
     FOR_EACH_COLLISION(b, c)
     {
@@ -129,7 +129,7 @@ static void add_growth(const balance *b, second_pattern p, const double *number,
     }
 }
 
-size_t balance_second_work(const balance *b) { return 7 * b->cells; }
+size_t balance_second_work(const balance *b) { return balance_rates_work(b) + b->cells; }
 
 void balance_second(const balance *b, second_pattern p, const double *number, const double *coefficients, double *work, double *values)
 {
