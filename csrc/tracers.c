@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES = 8 };
-
 /* Sum of one[k] other[k], in an order that does not depend on the width of vectors. */
 INLINE double dot(const double *restrict one, const double *restrict other, int64_t count)
 {
@@ -89,7 +87,7 @@ WIDEST_VECTORS static void collide(const balance *b, size_t m, const double *res
                     to[i] += kernel[i] * (ones_hold[i] * others[i] + ones[i] * others_hold[i]);
             }
         }
-        kernel += r.count;
+        kernel += filled(r.count);
     }
 }
 
@@ -226,7 +224,7 @@ WIDEST_VECTORS static void births_by(const balance *b, const double *restrict he
             by[cell * n + one] += kernel[i] * held[other];
             by[cell * n + other] += kernel[i] * held[one];
         }
-        kernel += r.count;
+        kernel += filled(r.count);
     }
 }
 
@@ -243,7 +241,7 @@ WIDEST_VECTORS static void deaths_by(const balance *b, const double *restrict he
             by[one * n + other] -= kernel[i] * held[one];
             by[other * n + one] -= kernel[i] * held[other];
         }
-        kernel += r.count;
+        kernel += filled(r.count);
     }
 }
 
