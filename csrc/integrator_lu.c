@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vectors.h"
+
 static const double DIAGONAL_PREFERENCE = 0.1; /* the diagonal is taken if it is this large against the largest candidate */
+enum { BLOCK = 4 };     /* columns of a dense block that are taken together */
+enum { FEW_ROWS = 4 };  /* runs shorter than that are looked up */
 enum { FEW_SIDES = 3 }; /* with fewer right sides they are solved for one by one */
 static const double SOUND_PIVOT = 1e-3;        /* a reused pivot has to be this large against the column's largest entry */
 
@@ -20,6 +24,8 @@ int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, cons
     lu->upper_start = malloc((size_t)(n + 1) * sizeof(int));
     lu->lower_row = malloc((size_t)lu->lower_size * sizeof(int));
     lu->upper_row = malloc((size_t)lu->upper_size * sizeof(int));
+    lu->lower_run = malloc((size_t)n * sizeof(int));
+    lu->upper_run = malloc((size_t)n * sizeof(int));
     lu->lower = malloc((size_t)lu->lower_size * sizeof(double));
     lu->upper = malloc((size_t)lu->upper_size * sizeof(double));
     lu->pivot = malloc((size_t)n * sizeof(double));
@@ -29,7 +35,7 @@ int lu_init(lu_factors *lu, int n, const int *column_start, const int *row, cons
     lu->cursor = malloc((size_t)n * sizeof(int));
     lu->mark = malloc((size_t)n * sizeof(int));
     lu->reach = malloc((size_t)n * sizeof(int));
-    if (!lu->lower_start || !lu->upper_start || !lu->lower_row || !lu->upper_row || !lu->lower || !lu->upper || !lu->pivot ||
+    if (!lu->lower_start || !lu->upper_start || !lu->lower_row || !lu->upper_row || !lu->lower_run || !lu->upper_run || !lu->lower || !lu->upper || !lu->pivot ||
         !lu->row_place || !lu->work || !lu->stack || !lu->cursor || !lu->mark || !lu->reach) {
         lu_free(lu);
         return -1;
@@ -41,7 +47,7 @@ void lu_free(lu_factors *lu)
 {
     free(lu->lower_start); free(lu->upper_start); free(lu->lower_row); free(lu->upper_row);
     free(lu->lower); free(lu->upper); free(lu->pivot); free(lu->row_place); free(lu->work);
-    free(lu->side_by_side);
+    free(lu->side_by_side); free(lu->lower_run); free(lu->upper_run);
     free(lu->stack); free(lu->cursor); free(lu->mark); free(lu->reach);
     memset(lu, 0, sizeof *lu);
 }
@@ -114,6 +120,67 @@ static void sort_column(int *row, double *value, int count)
     }
 }
 
+/* First of rows that follow each other, -1 if they do not or are few. */
+static int run_of(const int *row, int count)
+{
+    return count >= FEW_ROWS && row[count - 1] - row[0] == count - 1 ? row[0] : -1;
+}
+
+/* x -= factor times a column; the rows of a run are not looked up, so that the loop takes vectors. */
+INLINE void subtract_column(double *restrict x, const double *restrict value, const int *restrict row, int start, int end, int run,
+                                   double factor)
+{
+    if (run >= 0)
+        for (int p = 0; p < end - start; p++)
+            x[run + p] -= value[start + p] * factor;
+    else
+        for (int p = start; p < end; p++)
+            x[row[p]] -= value[p] * factor;
+}
+
+INLINE void subtract_lower(const lu_factors *lu, double *x, int k, double factor)
+{
+    subtract_column(x, lu->lower, lu->lower_row, lu->lower_start[k], lu->lower_start[k + 1], lu->lower_run[k], factor);
+}
+
+INLINE void subtract_upper(const lu_factors *lu, double *x, int k, double factor)
+{
+    subtract_column(x, lu->upper, lu->upper_row, lu->upper_start[k], lu->upper_start[k + 1], lu->upper_run[k], factor);
+}
+
+/* Whether BLOCK columns of the lower factor are full from the diagonal down to the same row: those of a dense block. */
+static int full(const lu_factors *lu, int k)
+{
+    const int *start = lu->lower_start + k;
+    if (k + BLOCK > lu->n)
+        return 0;
+    for (int j = 0; j < BLOCK; j++)
+        if (lu->lower_run[k + j] != k + j + 1 || start[j + 1] - start[j] != start[1] - start[0] - j)
+            return 0;
+    return 1;
+}
+
+/* x -= BLOCK full columns, each times what stands in its row by then, which is left in `factor`. One by one they would read and
+ * write x as many times; the operations and their order are the same. */
+INLINE void subtract_full(const lu_factors *lu, double *restrict x, int k, double *factor)
+{
+    const double *column[BLOCK];
+    for (int j = 0; j < BLOCK; j++) {
+        column[j] = lu->lower + lu->lower_start[k + j] - (k + j + 1);
+        factor[j] = x[k + j];
+        x[k + j] = 0.0;
+        for (int i = k + j + 1; i < k + BLOCK; i++)
+            x[i] -= column[j][i] * factor[j];
+    }
+    const int end = k + 1 + lu->lower_start[k + 1] - lu->lower_start[k];
+    for (int i = k + BLOCK; i < end; i++) {
+        double rest = x[i];
+        for (int j = 0; j < BLOCK; j++)
+            rest -= column[j][i] * factor[j];
+        x[i] = rest;
+    }
+}
+
 static int factor_anew(lu_factors *lu, const double *value)
 {
     int n = lu->n, lower_count = 0, upper_count = 0;
@@ -178,15 +245,19 @@ static int factor_anew(lu_factors *lu, const double *value)
     for (int p = 0; p < lower_count; p++)
         lu->lower_row[p] = lu->row_place[lu->lower_row[p]];
     for (int k = 0; k < n; k++) { /* ascending places are a topological order, which refactoring needs */
-        int start = lu->upper_start[k];
-        sort_column(lu->upper_row + start, lu->upper + start, lu->upper_start[k + 1] - start);
+        int start = lu->upper_start[k], count = lu->upper_start[k + 1] - start;
+        sort_column(lu->upper_row + start, lu->upper + start, count);
+        lu->upper_run[k] = run_of(lu->upper_row + start, count);
+        start = lu->lower_start[k], count = lu->lower_start[k + 1] - start;
+        sort_column(lu->lower_row + start, lu->lower + start, count);
+        lu->lower_run[k] = run_of(lu->lower_row + start, count);
     }
     lu->factored = 1;
     return 0;
 }
 
 /* 0 if the old pivots served, 1 if they did not. */
-static int refactor(lu_factors *lu, const double *value)
+WIDEST_VECTORS static int refactor(lu_factors *lu, const double *value)
 {
     double *x = lu->work;
     lu->refactorizations++;
@@ -194,13 +265,17 @@ static int refactor(lu_factors *lu, const double *value)
         int column = lu->order[k];
         for (int p = lu->column_start[column]; p < lu->column_start[column + 1]; p++)
             x[lu->row_place[lu->row[p]]] = value[p];
-        for (int p = lu->upper_start[k]; p < lu->upper_start[k + 1]; p++) {
+        for (int p = lu->upper_start[k], end = lu->upper_start[k + 1]; p < end; p++) {
             int place = lu->upper_row[p];
             double factor = x[place];
+            if (p + BLOCK <= end && lu->upper_row[p + BLOCK - 1] == place + BLOCK - 1 && full(lu, place)) {
+                subtract_full(lu, x, place, lu->upper + p);
+                p += BLOCK - 1;
+                continue;
+            }
             lu->upper[p] = factor;
             x[place] = 0.0;
-            for (int q = lu->lower_start[place]; q < lu->lower_start[place + 1]; q++)
-                x[lu->lower_row[q]] -= lu->lower[q] * factor;
+            subtract_lower(lu, x, place, factor);
         }
         double pivot = x[k], largest = fabs(pivot);
         x[k] = 0.0;
@@ -225,7 +300,7 @@ int lu_factor(lu_factors *lu, const double *value)
     return factor_anew(lu, value);
 }
 
-int lu_solve(lu_factors *lu, double *b)
+WIDEST_VECTORS int lu_solve(lu_factors *lu, double *b)
 {
     int n = lu->n;
     double *x = lu->work;
@@ -236,15 +311,13 @@ int lu_solve(lu_factors *lu, double *b)
     for (int k = 0; k < n; k++) {
         double known = x[k];
         if (known != 0.0)
-            for (int p = lu->lower_start[k]; p < lu->lower_start[k + 1]; p++)
-                x[lu->lower_row[p]] -= lu->lower[p] * known;
+            subtract_lower(lu, x, k, known);
     }
     for (int k = n - 1; k >= 0; k--) {
         double known = x[k] / lu->pivot[k];
         x[k] = known;
         if (known != 0.0)
-            for (int p = lu->upper_start[k]; p < lu->upper_start[k + 1]; p++)
-                x[lu->upper_row[p]] -= lu->upper[p] * known;
+            subtract_upper(lu, x, k, known);
     }
     for (int k = 0; k < n; k++) {
         b[lu->order[k]] = x[k];
@@ -254,7 +327,7 @@ int lu_solve(lu_factors *lu, double *b)
 }
 
 /* Up to LU_SIDES right sides at once: each factor is read once for all, and the innermost loop has a fixed length. */
-static void solve_side_by_side(lu_factors *lu, double *b, int count)
+WIDEST_VECTORS static void solve_side_by_side(lu_factors *lu, double *b, int count)
 {
     int n = lu->n;
     double *x = lu->side_by_side;

@@ -14,6 +14,7 @@ typedef struct {
     const int *row;
     const int *order;        /* order[k]: which column is eliminated k-th */
     int *lower_start, *lower_row, *upper_start, *upper_row;
+    int *lower_run, *upper_run; /* first row of a column whose rows follow each other, as those of dense blocks do; else -1 */
     double *lower, *upper, *pivot;
     int lower_size, upper_size;
     int *row_place;          /* place of each row among the pivots; -1 while it is none */

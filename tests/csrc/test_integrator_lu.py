@@ -57,6 +57,27 @@ def test_further_matrices_of_the_pattern_are_solved_as_well(size: int, seed: int
         assert np.abs(matrix @ x - b).max() <= 1e-8 * (np.abs(x).max() + 1)
 
 
+@settings(max_examples=40, deadline=None)
+@given(sparse=st.integers(0, 12), dense=st.integers(1, 33), seed=st.integers(0, 2**31))
+def test_dense_blocks_are_factored_again_with_the_same_result(sparse: int, dense: int, seed: int) -> None:
+    """A dense block beside sparse rows and columns: factors of the same matrix once more, where full columns are taken together."""
+    generator = np.random.default_rng(seed)
+    size = sparse + dense
+    whole = some_matrix(size, 0.1, seed).toarray() + 4 * np.eye(size)
+    whole[sparse:, sparse:] += generator.uniform(0.1, 1.0, (dense, dense)) + dense * np.eye(dense)
+    matrix, b = csc_matrix(whole), generator.standard_normal(size)
+    factors = factors_of(matrix)
+    solutions = []
+    for _ in range(2):
+        factors.factor(matrix.data)
+        solutions.append(factors.solve(b))
+    np.testing.assert_allclose(*solutions, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(solutions[1], np.linalg.solve(whole, b), rtol=1e-9, atol=1e-12)
+    matrix.data = matrix.data * generator.uniform(0.9, 1.1, matrix.nnz)
+    factors.factor(matrix.data)
+    np.testing.assert_allclose(factors.solve(b), np.linalg.solve(matrix.toarray(), b), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 11, 19])
 def test_right_sides_solved_together_are_those_solved_alone(count: int) -> None:
     matrix = some_matrix(37, 0.15, 5)
