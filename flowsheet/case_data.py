@@ -80,6 +80,8 @@ def _cell_number(cell: object, convert: Conversion) -> float | None:
     if not text:
         return None
     number, rest = split_quantity(text)
+    if "_" in text:
+        raise QuantityError(f"not a number (got {shown(cell)})", hint="digits without separators")
     if rest:
         raise QuantityError(f"not a number (got {shown(cell)})", hint="a unit stands in the case, for the whole column")
     value = convert(number)

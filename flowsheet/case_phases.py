@@ -64,7 +64,8 @@ class _Reader:
         settings = {key: self._settings(values[key], (*path, key), units) for key in ("set", "ramp")}
         boluses = self._boluses(values["bolus"], (*path, "bolus"))
         until = None if values["until"] is None else self._until(values["until"], (*path, "until"), units)
-        if len(self._check.problems) > before or values["name"] is None:
+        unread = values["until"] is not None and until is None  # of a unit that could not be built
+        if len(self._check.problems) > before or values["name"] is None or unread:
             return None
         try:
             return PhaseSpec(Phase(values["name"], settings["set"], settings["ramp"], values["after"], until, boluses), units)

@@ -33,9 +33,9 @@ COMMON = (
 
 _ALIASES = {"rev": "revolution", "%": "percent"}
 _SPELLING = str.maketrans({"µ": "u", "μ": "u", "·": "*", "×": "*", "²": "^2", "³": "^3", "⁻": "^-", "¹": "1", "\u00a0": " ", "\u202f": " "})
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,9})?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity|nan)\b", re.IGNORECASE)
-_COMMA = re.compile(r"[+-]?\d+,\d")
+_COMMA = re.compile(r"[+-]?\d+,\d", re.ASCII)
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>%|[A-Za-z_]\w*)|(?P<one>1)(?![\w.])|(?P<power>(?:\^|\*\*)\s*[+-]?\d(?![\d.]))|(?P<mark>[*/()]))", re.ASCII
 )

@@ -229,6 +229,8 @@ WRONG: dict[str, tuple[tuple[str, str], tuple[str, str], int, tuple[str, ...]]] 
     "text behind a quoted cell": (('"T"', '"remark"'), ("", ""), 7, ("samples.csv:2:17: column remark",)),
     "unit in a cell": (("", ""), ("0.8", "0.8 mM"), 7, ("column c: not a number", "a unit stands in the case")),
     "not a number": (("", ""), ("0.8", "nan"), 7, ("samples.csv:4:5: column c: not finite",)),
+    "digits with separators": (("", ""), ("0.8", "0_8"), 7, ("samples.csv:4:5: column c: not a number", "without separators")),
+    "digits of another script": (("", ""), ("0.8", "\u0660.\u0668"), 7, ("samples.csv:4:5: column c: does not start with a number",)),
     "infinite": (("", ""), ("0.8", "1e999"), 7, ("column c: not finite",)),
     "decimal comma": (("", ""), ("0.8", '"0,8"'), 7, ("a comma within a number",)),
     "negative deviation": (("", ""), ("0.8,0.1", "0.8,-0.1"), 7, ("samples.csv:4:9: column s: a standard deviation below zero",)),
