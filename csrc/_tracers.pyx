@@ -3,34 +3,7 @@
 
 import numpy as np
 
-from libc.stdint cimport int64_t
-
-
-cdef extern from "population_balance.h" nogil:
-    ctypedef struct run:
-        pass
-    ctypedef struct balance:
-        size_t cells, coefficients, nonzeros
-        size_t place[4]
-        const double *pivots
-        const double *per_gap
-        const double *collisions
-        const run *runs
-        size_t run_count
-        const double *fragments
-        const double *speed
-        const double *widths
-        const double *nuclei
-        const int64_t *column
-        const int64_t *first_row
-        const int64_t *last_row
-
-
-cdef extern from "seats.h" nogil:
-    ctypedef struct seated:
-        size_t work, jacobian_work
-    void seated_release(seated *s)
-    int seated_seat(seated *s)
+include "balance_tables.pxi"
 
 
 cdef extern from "tracers.h" nogil:
@@ -38,21 +11,10 @@ cdef extern from "tracers.h" nogil:
         seated seat
         balance balance
         size_t count
-    tracers *tracers_new(const balance *given, size_t pairs, size_t count)
+    tracers *tracers_new(const balance *given, size_t collisions, size_t count)
     void tracers_rates(const tracers *t, const double *number, const double *content, const double *coefficients, double *work, double *rates)
     void tracers_jacobian(const tracers *t, const double *number, const double *content, const double *coefficients, double *work,
                           double *by_number, double *by_content, double *by_coefficients)
-
-
-cdef double NOTHING = 0.0  # what a table without entries points at: present, and never read
-
-
-cdef const double *numbers(const double[::1] table):
-    if table is None:
-        return NULL
-    if table.shape[0] == 0:
-        return &NOTHING
-    return &table[0]
 
 
 cdef class Tracers:
@@ -64,17 +26,7 @@ cdef class Tracers:
                   const int64_t[:, ::1] runs, const double[::1] fragments, const double[::1] speed, const double[::1] widths,
                   const double[::1] nuclei, const int64_t[::1] column not None, const int64_t[::1] first_row not None,
                   const int64_t[::1] last_row not None):
-        cdef balance given
-        given.cells, given.nonzeros, given.coefficients = pivots.shape[0], column[pivots.shape[0]], 0
-        for place, table in enumerate((collisions, fragments, speed, nuclei)):
-            given.place[place] = given.coefficients
-            given.coefficients += table is not None
-        given.pivots, given.per_gap, given.collisions = numbers(pivots), numbers(per_gap), numbers(collisions)
-        given.runs, given.run_count = NULL, 0
-        if runs is not None and runs.shape[0]:
-            given.runs, given.run_count = <const run *>&runs[0, 0], runs.shape[0]
-        given.fragments, given.speed, given.widths, given.nuclei = numbers(fragments), numbers(speed), numbers(widths), numbers(nuclei)
-        given.column, given.first_row, given.last_row = &column[0], &first_row[0], &last_row[0]
+        cdef balance given = balance_of(pivots, per_gap, collisions, runs, fragments, speed, widths, nuclei, column, first_row, last_row)
         self.own = tracers_new(&given, 0 if collisions is None else collisions.shape[0], count)
         if self.own == NULL:
             raise MemoryError()

@@ -318,4 +318,4 @@ def vector_function(balance: PopulationBalance) -> ca.Function:
     seat = balance.compiled.seat()
     if seat < 0:
         raise RuntimeError("512 population balances are in use by CasADi at once: delete models that are no longer needed")
-    return ca.external(f"population_balance_{seat:04o}", compiled.__file__)
+    return ca.external(f"curved_{seat:04o}", compiled.__file__)

@@ -48,6 +48,8 @@ void seated_release(seated *s)
         return;
     if (s->seat >= 0)
         atomic_store(&seats[s->seat], NULL);
+    if (s->release)
+        s->release(s);
     for (int k = 0; k < s->tables; ++k)
         free(s->table[k]);
     free(s);
@@ -99,19 +101,36 @@ static const casadi_int *jacobian_shape(int seat, casadi_int argument)
     return s ? s->shape_jacobian[argument] : NULL;
 }
 
-static int sizes(int seat, int jacobian, casadi_int *counts[4])
+static const casadi_int *second_argument_shape(int seat, casadi_int argument)
+{
+    const int before = arguments(seat) + 1;
+    return argument < before ? shape(seat, argument) : jacobian_shape(seat, argument - before);
+}
+
+static const casadi_int *second_shape(int seat, casadi_int block)
+{
+    seated *s = atomic_load(&seats[seat]);
+    return s ? s->second_shape(s, (int)block) : NULL;
+}
+
+enum { VALUE, JACOBIAN, SECOND };
+
+static int sizes(int seat, int order, casadi_int *counts[4])
 {
     const seated *s = atomic_load(&seats[seat]);
     if (!s)
         return 1;
-    *counts[0] = s->arguments + jacobian;
-    *counts[1] = jacobian ? s->arguments : 1;
+    const int n = s->arguments;
+    const int taken[] = {n, n + 1, 2 * n + 1}, given[] = {1, n, n * (n + 1)};
+    const size_t work[] = {s->work, s->jacobian_work, s->second_work};
+    *counts[0] = taken[order];
+    *counts[1] = given[order];
     *counts[2] = 0;
-    *counts[3] = (casadi_int)(jacobian ? s->jacobian_work : s->work);
+    *counts[3] = (casadi_int)work[order];
     return 0;
 }
 
-static int call(int seat, int jacobian, const double **arg, double **res, double *w)
+static int call(int seat, int order, const double **arg, double **res, double *w)
 {
     const seated *s = atomic_load(&seats[seat]);
     if (!s)
@@ -119,33 +138,40 @@ static int call(int seat, int jacobian, const double **arg, double **res, double
     for (int k = 0; k < s->arguments; ++k)
         if (!arg[k])
             return 1;
-    if (jacobian)
+    if (order == SECOND)
+        s->differentiate_twice(s, arg, w, res);
+    else if (order == JACOBIAN)
         s->differentiate(s, arg, w, res);
     else if (res[0])
         s->evaluate(s, arg, w, res[0]);
     return 0;
 }
 
-#define FUNCTION(name, k, jacobian, results, shapes)                                                                           \
+#define FUNCTION(name, k, order, taken, given, taken_shape, given_shape)                                                       \
     void name##_incref(void) { enter(k); }                                                                                     \
     void name##_decref(void) { leave(k); }                                                                                     \
-    casadi_int name##_n_in(void) { return arguments(k) + (jacobian); }                                                         \
-    casadi_int name##_n_out(void) { return results; }                                                                          \
-    const casadi_int *name##_sparsity_in(casadi_int i) { return shape(k, i); }                                                 \
-    const casadi_int *name##_sparsity_out(casadi_int i) { return shapes; }                                                     \
+    casadi_int name##_n_in(void) { return taken; }                                                                             \
+    casadi_int name##_n_out(void) { return given; }                                                                            \
+    const casadi_int *name##_sparsity_in(casadi_int i) { return taken_shape; }                                                 \
+    const casadi_int *name##_sparsity_out(casadi_int i) { return given_shape; }                                                \
     int name##_work(casadi_int *a, casadi_int *r, casadi_int *iw, casadi_int *w)                                               \
     {                                                                                                                          \
         casadi_int *counts[4] = {a, r, iw, w};                                                                                 \
-        return sizes(k, jacobian, counts);                                                                                     \
+        return sizes(k, order, counts);                                                                                        \
     }                                                                                                                          \
     int name(const double **arg, double **res, casadi_int *iw, double *w, int mem)                                             \
     {                                                                                                                          \
         (void)iw, (void)mem;                                                                                                   \
-        return call(k, jacobian, arg, res, w);                                                                                 \
+        return call(k, order, arg, res, w);                                                                                    \
     }
-#define SEAT(k)                                                                                                                \
-    FUNCTION(seated_##k, k, 0, 1, shape(k, MOST_ARGUMENTS + i))                                                                \
-    FUNCTION(jac_seated_##k, k, 1, arguments(k), jacobian_shape(k, i))
+#define ONCE(name, k)                                                                                                          \
+    FUNCTION(name, k, VALUE, arguments(k), 1, shape(k, i), shape(k, MOST_ARGUMENTS + i))                                       \
+    FUNCTION(jac_##name, k, JACOBIAN, arguments(k) + 1, arguments(k), shape(k, i), jacobian_shape(k, i))
+#define TWICE(name, k)                                                                                                         \
+    ONCE(name, k)                                                                                                              \
+    FUNCTION(jac_jac_##name, k, SECOND, 2 * arguments(k) + 1, arguments(k) * (arguments(k) + 1), second_argument_shape(k, i),   \
+             second_shape(k, i))
+#define SEAT(k) ONCE(seated_##k, k) TWICE(curved_##k, k)
 
 /* 512 seats, numbered in octal so that names are pasted from digits alone. */
 #define SEATS_8(d) SEAT(d##0) SEAT(d##1) SEAT(d##2) SEAT(d##3) SEAT(d##4) SEAT(d##5) SEAT(d##6) SEAT(d##7)

@@ -20,6 +20,9 @@ enum { SEATS = 512, MOST_ARGUMENTS = 4, MOST_TABLES = 24 };
  *
  * A kernel is a structure that starts with this one. Arguments and result are dense columns; shape_jacobian[k] is the pattern, by
  * columns, of the derivative of the result by argument k. `evaluate` writes the result, `differentiate` what it is given room for.
+ *
+ * A kernel with second derivatives is found as curved_0000 and so on: block k (arguments + 1) + l is the derivative of Jacobian k by
+ * argument l, the last of which is the nominal result. Patterns are asked for one by one, and may be made then.
  */
 typedef struct seated seated;
 struct seated {
@@ -30,6 +33,10 @@ struct seated {
     size_t work, jacobian_work;
     void (*evaluate)(const seated *s, const double **arguments, double *work, double *result);
     void (*differentiate)(const seated *s, const double **arguments, double *work, double **derivatives);
+    size_t second_work;
+    const casadi_int *(*second_shape)(seated *s, int block);
+    void (*differentiate_twice)(const seated *s, const double **arguments, double *work, double **derivatives);
+    void (*release)(seated *s); /* of what is not kept by seated_keep, NULL if there is nothing */
     void *table[MOST_TABLES];
 };
 

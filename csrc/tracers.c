@@ -419,7 +419,7 @@ static const casadi_int *pattern(tracers *t, int by_content, int *failed)
     return kept;
 }
 
-tracers *tracers_new(const balance *given, size_t pairs, size_t count)
+tracers *tracers_new(const balance *given, size_t collisions, size_t count)
 {
     const size_t n = given->cells, m = count;
     tracers *t = (tracers *)seated_new(sizeof *t);
@@ -428,19 +428,8 @@ tracers *tracers_new(const balance *given, size_t pairs, size_t count)
     seated *s = &t->seat;
     balance *b = &t->balance;
     int failed = 0;
-    *b = *given;
+    *b = balance_kept(s, given, collisions, &failed);
     t->count = count;
-    b->pivots = seated_keep(s, b->pivots, n * 8, &failed);
-    b->per_gap = seated_keep(s, b->per_gap, (n - 1) * 8, &failed);
-    b->collisions = seated_keep(s, b->collisions, pairs * 8, &failed);
-    b->runs = seated_keep(s, b->runs, b->run_count * sizeof(run), &failed);
-    b->fragments = seated_keep(s, b->fragments, n * (n + 1) / 2 * 8, &failed);
-    b->speed = seated_keep(s, b->speed, (n + 1) * 8, &failed);
-    b->widths = seated_keep(s, b->widths, n * 8, &failed);
-    b->nuclei = seated_keep(s, b->nuclei, n * 8, &failed);
-    b->column = seated_keep(s, b->column, (n + 1) * 8, &failed);
-    b->first_row = seated_keep(s, b->first_row, n * 8, &failed);
-    b->last_row = seated_keep(s, b->last_row, n * 8, &failed);
     s->arguments = 3;
     const size_t rows[] = {n, n * m, b->coefficients};
     for (int k = 0; k < 3; ++k)

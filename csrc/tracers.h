@@ -3,8 +3,7 @@
 #ifndef TRACERS_H
 #define TRACERS_H
 
-#include "population_balance.h"
-#include "seats.h"
+#include "population_balance_seated.h"
 
 /*
  * A balance with `count` tracers. Contents are kept cell by cell, content[i count + c] that of tracer c in cell i.
@@ -18,8 +17,8 @@ typedef struct {
     size_t count;
 } tracers;
 
-/* A copy of the balance, with as many collisions as pairs; NULL without memory. */
-tracers *tracers_new(const balance *given, size_t pairs, size_t count);
+/* A copy of the balance, its table of collisions as long as told; NULL without memory. */
+tracers *tracers_new(const balance *given, size_t collisions, size_t count);
 
 /* rates, content per time, of numbers and contents; `coefficients` are those of the balance. work: as long as the seat says. */
 void tracers_rates(const tracers *t, const double *number, const double *content, const double *coefficients, double *work, double *rates);

@@ -399,7 +399,7 @@ def test_exact_hessian_of_a_scalar():
 
 def test_third_derivatives_are_refused():
     function = pb.vector_function(only(some_balance(np.random.default_rng(2), 5), "aggregation"))
-    with pytest.raises(RuntimeError, match="Derivatives cannot be calculated for jac_jac_population_balance"):
+    with pytest.raises(RuntimeError, match="Derivatives cannot be calculated for jac_jac_curved"):
         function.jacobian().jacobian().jacobian()
 
 
