@@ -88,8 +88,9 @@ def _front(theta: Array, peclet: float) -> Array:
 
 def _passed(theta: Array, peclet: float, sign: float) -> Array:
     """Return [erfc(z-) + sign exp(Pe) erfc(z+)]/2: F of first passage (inverse Gaussian) with +1, of the open vessel with -1."""
-    scale = np.sqrt(peclet / theta) / 2
-    return 0.5 * (erfc((1 - theta) * scale) + sign * _front(theta, peclet) * erfcx((1 + theta) * scale))
+    scale, front = np.sqrt(peclet / theta) / 2, _front(theta, peclet)
+    late, early = sign * front * erfcx((1 + theta) * scale), np.maximum((1 - theta) * scale, 0.0)
+    return 0.5 * np.where(theta < 1, front * erfcx(early) + late, erfc((1 - theta) * scale) + late)
 
 
 def _closed_factor(a: Complex, peclet: float) -> Complex:

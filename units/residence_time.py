@@ -108,7 +108,7 @@ class Distribution(ABC):
         if number > MOST_AGES:
             raise UsageError(f"a spacing of {spacing:g} s gives {number} ages", names=["spacing"], hint="take wider ones")
         ages = np.linspace(0.0, spacing * (number - 1), number)
-        return ages, self.cumulative(ages)
+        return ages, np.maximum.accumulate(self.cumulative(ages))  # rounding may let it fall by an ulp
 
     def variance_ratio(self, rate: float) -> float:
         """Return the variance of a signal at the outlet over that at the inlet, where its autocovariance is exp(-rate |lag|); rate in 1/s.
