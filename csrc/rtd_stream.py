@@ -39,7 +39,7 @@ MOST_CELLS = 50_000_000
 """Cells that a distribution or a chunk may span."""
 LEAST_SHARE = 1e-9
 """Of the most that entered in a cell: what is less than that has lost its digits, as sums by FFT are good to 1e-16 of the most."""
-FEW_CELLS = 16
+FEW_CELLS = 4
 """Chunks up to this are summed directly: a transform would cost more, and cells of zero stay zero."""
 
 
@@ -71,7 +71,7 @@ class Stream:
     cells : how many have been filled.
     opened : time (s) at which the open cell began to fill.
     entered : (1 + c,) what has entered in it (kg): in total, of each component.
-    tail : (m - 1, 1 + c) what came before it and will leave in it and the cells after (kg).
+    tail : (1 + c, m - 1) what came before it and will leave in it and the cells after (kg).
     """
 
     point: Array
@@ -85,7 +85,7 @@ class Stream:
     @property
     def held(self) -> Array:
         """Mass in the vessel (1 + c,), in kg: in total, of each component."""
-        found: Array = self.entered + self.tail.sum(axis=0)
+        found: Array = self.entered + self.tail.sum(axis=1)
         return found
 
 
@@ -191,7 +191,7 @@ def begin(
         raise ValueError(f"flow is negative (got {min(flow, rate):g})")
     cell = response.width * (rate if response.coordinate is Coordinate.TIME else 1.0) * np.append(1.0, past)
     later = np.cumsum(response.shares[:0:-1])[::-1]
-    return Stream(point, float(time), 0.0, 0, float(time), np.zeros(1 + now.size), np.multiply.outer(later, cell))
+    return Stream(point, float(time), 0.0, 0, float(time), np.zeros(1 + now.size), np.multiply.outer(cell, later))
 
 
 def advance(response: Response, stream: Stream, times: ArrayLike, flow: ArrayLike, fractions: ArrayLike) -> tuple[Outlet, Stream]:
@@ -220,11 +220,11 @@ def advance(response: Response, stream: Stream, times: ArrayLike, flow: ArrayLik
     edges: Array = response.width * np.arange(stream.cells + 1, filled + 1, dtype=np.float64)
     cut, new = _cut(coordinate, edges, *points.T, rate=None if response.coordinate is Coordinate.TIME else q)
     entered = _entered(cut, new, stream.entered, edges.size)
-    out, tail = _overlap_add(response.shares, entered[:-1], stream.tail)
+    out, tail = _overlap_add(response.shares, entered[:, :-1], stream.tail)
     opened = np.append(stream.opened, cut[0][new])
-    after = Stream(points[-1], stream.started, float(coordinate[-1]), filled, float(opened[-1]), entered[-1], tail)
-    most = max(float(part[:, 0].max(initial=0.0)) for part in (entered, stream.tail))
-    return Outlet(opened, out[:, 0], out[:, 1:], LEAST_SHARE * most), after
+    after = Stream(points[-1], stream.started, float(coordinate[-1]), filled, float(opened[-1]), entered[:, -1].copy(), tail)
+    most = max(float(part[0].max(initial=0.0)) for part in (entered, stream.tail))
+    return Outlet(opened, out[0], out[1:].T, LEAST_SHARE * most), after
 
 
 def pass_through(
@@ -286,28 +286,29 @@ def _cut(coordinate: Array, edges: Array, *lines: Array, rate: Array | None = No
 
 
 def _entered(cut: list[Array], new: NDArray[np.bool_], unfilled: Array, filled: int) -> Array:
-    """Return what enters in each cell (filled + 1, 1 + c): integrals of flow times fraction over pieces, summed in their order."""
+    """Return what enters in each cell (1 + c, filled + 1): integrals of flow times fraction over pieces, summed in their order."""
     t, q, *fractions = cut
     span, first, last = np.diff(t) / 6, q[:-1], q[1:]
     cell = np.append(0, np.cumsum(new)[:-1])
-    found = np.empty((filled + 1, unfilled.size))
-    found[:, 0] = np.bincount(cell, np.append(unfilled[0], 3 * span * (first + last)), filled + 1)
+    found = np.empty((unfilled.size, filled + 1))
+    found[0] = np.bincount(cell, np.append(unfilled[0], 3 * span * (first + last)), filled + 1)
     for k, x in enumerate(fractions, start=1):
         mass = span * (x[:-1] * (2 * first + last) + x[1:] * (first + 2 * last))
-        found[:, k] = np.bincount(cell, np.append(unfilled[k], mass), filled + 1)
+        found[k] = np.bincount(cell, np.append(unfilled[k], mass), filled + 1)
     return found
 
 
 def _overlap_add(shares: Array, entered: Array, tail: Array) -> tuple[Array, Array]:
     """Return what leaves in as many cells as were entered, and what is left for the cells after."""
-    if len(entered) > FEW_CELLS:
-        full = oaconvolve(entered, shares[:, None], axes=0)
+    cells, older = entered.shape[1], tail.shape[1]
+    if cells > FEW_CELLS:
+        full = oaconvolve(entered, shares[None, :], axes=1)
     else:
-        full = np.zeros((len(entered) + len(tail), tail.shape[1]))
-        for k, mass in enumerate(entered):
-            full[k : k + shares.size] += np.multiply.outer(shares, mass)
-    full[: len(tail)] += tail
-    return full[: len(entered)], full[len(entered) :]
+        full = np.zeros((len(entered), cells + older))
+        for k, mass in enumerate(entered.T):
+            full[:, k : k + shares.size] += np.multiply.outer(mass, shares)
+    full[:, :older] += tail
+    return full[:, :cells], full[:, cells:].copy()
 
 
 def _points(stream: Stream, times: ArrayLike, flow: ArrayLike, fractions: ArrayLike) -> Array:
