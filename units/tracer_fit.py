@@ -18,6 +18,7 @@ from scipy.special import stdtrit
 from csrc.rtd import convolve_cumulative
 from solvers.errors import UsageError
 from units.arguments import record
+from units.measured_ages import MeasuredAges
 from units.residence_time import DelayedTank, Distribution
 
 Array = NDArray[np.float64]
@@ -82,8 +83,8 @@ def fit_distribution(
     >>> found.names, found.values.round(6).tolist()
     (('mean_time', 'tanks', 'area'), [60.0, 3.3, 7.0])
     """
-    kind = [field.name for field in fields(start) if isinstance(getattr(start, field.name), float | int)]
-    if not kind:
+    kind = [field.name for field in fields(start)]
+    if isinstance(start, MeasuredAges):
         raise UsageError("a measured distribution has no parameters to fit", names=["start"], hint="start from tanks or dispersion")
     if not 0 < confidence < 1:
         raise UsageError(f"confidence has to lie between 0 and 1 (got {confidence!r})", names=["confidence"])

@@ -280,6 +280,17 @@ def test_hold_up_is_what_is_held():
         assert stream.held == pytest.approx([HOLDUP, 0.25 * HOLDUP], rel=1e-6)
 
 
+def test_flow_and_fractions_before_the_record():
+    """With a mean time, what leaves first is what flowed before; with a hold-up the flow before does not matter."""
+    ages, cumulative = TanksInSeries(TAU, 2.0).table(0.5)
+    for coordinate, first in ((Coordinate.TIME, 6.0), (Coordinate.PASSED_MASS, 2.0)):
+        response = on_cells(coordinate, 2.0, ages, cumulative)
+        out, _ = pass_through(response, [0.0, 1200.0], [1.0, 1.0], [0.2, 0.2], before_flow=3.0, before=0.7)
+        assert out.total[0] == pytest.approx(first, rel=0.01)
+        assert out.fractions[0, 0] == pytest.approx(0.7, rel=0.01)
+        assert (out.total[-1], out.fractions[-1, 0]) == pytest.approx((2.0, 0.2), rel=1e-6)
+
+
 def test_a_record_within_a_cell_waits():
     response = on_cells(Coordinate.TIME, 100.0, [0.0], [1.0])
     out, stream = pass_through(response, [0.0, 60.0], [1.0, 1.0], [0.5, 0.5])

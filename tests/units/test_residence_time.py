@@ -162,6 +162,16 @@ def test_hardly_any_dispersion_is_a_delay_and_very_much_is_one_tank():
     np.testing.assert_allclose(DelayedTank(TAU, 1e-9).density(ages), TanksInSeries(TAU, 1.0).density(ages), rtol=1e-9)
 
 
+@pytest.mark.parametrize("peclet", [1e-8, 1.0, 1e8])
+def test_the_smallest_and_largest_ages_are_regular(peclet):
+    for vessel in (ClosedDispersion(TAU, peclet), OpenDispersion(TAU, peclet)):
+        with np.errstate(all="raise", under="ignore"):
+            ages = TAU * np.array([1e-310, 1e-200, 1e-9, 1e9, 1e200])
+            assert np.all(np.isfinite(vessel.density(ages)))
+            assert vessel.cumulative(ages[:2]).tolist() == [0.0, 0.0]
+            assert vessel.cumulative(ages[-1]) == pytest.approx(1.0)
+
+
 def test_age_zero_and_before():
     for tanks, first in ((0.5, math.inf), (1.0, 1 / TAU), (1.5, 0.0)):
         assert TanksInSeries(TAU, tanks).density([-1.0, 0.0]).tolist() == [0.0, first]
