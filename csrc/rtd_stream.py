@@ -206,8 +206,10 @@ def advance(response: Response, stream: Stream, times: ArrayLike, flow: ArrayLik
 
     Raises
     ------
-    ValueError : an argument is not what is said here, or fills too many cells.
+    ValueError : an argument is not what is said here, fills too many cells, or the stream began with another response.
     """
+    if stream.tail.shape[1] != response.shares.size - 1:
+        raise ValueError(f"the stream began with another response (of {stream.tail.shape[1] + 1} cells and not {response.shares.size})")
     points = _points(stream, times, flow, fractions)
     t, q = points[:, 0], points[:, 1]
     span = np.diff(t)

@@ -99,13 +99,15 @@ def tracer_moments(times: ArrayLike, signal: ArrayLike, *, baseline: float = 0.0
 
 def _tail(t: Array, c: Array, start: float) -> tuple[float, float]:
     """Return height at ``start`` and time constant of the exponential that fits what comes after it best."""
+    if not start >= t[0]:
+        raise UsageError(f"the tail begins at {start:g} s, before the record", names=["tail_from"], hint="begin it behind the peak")
     late = t >= start
     t, c = t[late] - start, c[late]
-    if t.size < 4 or not c[0] + c[1] > 0 or not t[0] + start > np.min(t):
-        raise UsageError(
-            f"no tail to fit after {start:g} s", names=["tail_from"], hint="begin it earlier, at four points or more above the baseline"
-        )
-    found = least_squares(lambda p: p[0] * np.exp(-t * np.exp(-p[1])) - c, [c[0], np.log(t[-1] / 2)], x_scale=[np.max(np.abs(c)), 1.0])
+    if t.size < 4 or not (t[-1] > t[0] and max(c[0], c[1]) > 0):
+        hint = "begin it earlier: it takes four points, the first of them above the baseline"
+        raise UsageError(f"no tail to fit after {start:g} s", names=["tail_from"], hint=hint)
+    first = [max(c[0], c[1]), np.log(t[-1] / 2)]
+    found = least_squares(lambda p: p[0] * np.exp(-t * np.exp(-p[1])) - c, first, x_scale=[np.max(np.abs(c)), 1.0])
     height, decay = float(found.x[0]), float(np.exp(found.x[1]))
     if not (found.success and height > 0 and decay < 10 * t[-1]):
         raise UsageError(

@@ -326,6 +326,7 @@ STREAM = begin(RESPONSE, 0.0, 1.0, [0.5, 0.5])
         (lambda: advance(RESPONSE, STREAM, [1.0], [1.0], [[0.5, math.nan]]), r"fractions\[0, 1\] is not finite"),
         (lambda: advance(RESPONSE, STREAM, [-1.0], [1.0], [[0.5, 0.5]]), r"times\[0\] is less than the time before it"),
         (lambda: advance(RESPONSE, STREAM, [1e12], [1.0], [[0.5, 0.5]]), "cells are more than"),
+        (lambda: advance(on_cells(Coordinate.TIME, 1.0, [9.0], [1.0]), STREAM, [1.0], [1.0], [[0.5, 0.5]]), "began with another response"),
         (lambda: pass_through(RESPONSE, [], [], []), "need as many points each"),
     ],
 )

@@ -213,6 +213,7 @@ ONE_TANK = outlet_of(TanksInSeries(60.0, 1.0))
         (lambda: tracer_moments([0.0, 1.0, 2.0], [1.0, 1.0, 1.0], baseline=1.0), "has no area"),
         (lambda: tracer_moments([0.0, 1.0, 2.0, 3.0, 4.0], [-1.0, 0.0, 3.0, 0.0, -1.0]), "variance that is not positive"),
         (lambda: tracer_moments(TIMES, PULSE, tail_from=595.0), "no tail to fit after 595 s"),
+        (lambda: tracer_moments(TIMES, PULSE, tail_from=-5.0), "begins at -5 s, before the record"),
         (lambda: tracer_moments(TIMES, 1.0 + TIMES, tail_from=300.0), "does not decay after 300 s"),
         (lambda: deconvolve(TIMES, np.ones(301), PULSE, oldest=100.0), "the inlet does not change"),
         (lambda: deconvolve(TIMES, PULSE, PULSE, oldest=0.0), "oldest has to be positive"),
