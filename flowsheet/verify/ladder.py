@@ -19,6 +19,7 @@ from flowsheet.verify import (
     optima,
     populations,
     problems,
+    residence,
     tablets,
     units,
 )
@@ -338,6 +339,24 @@ LADDER: tuple[Rung, ...] = (
         asked=((1e-8, 6.0),),
         source="by hand from USP <905>; the third is usp.org's own example",
         agreed=7.0,
+    ),
+    _closed(
+        "dispersion",
+        Group.UNIT,
+        "density and share that has left of a closed dispersed vessel, Pe 50 and 1000",
+        residence.dispersed_values(),
+        residence.dispersed,
+        asked=((1e-8, 12.0),),
+        source="exact series in 210 and 3060 digits (mpmath)",
+        standing=Standing.COMPUTED,
+    ),
+    _closed(
+        "recorded-signal",
+        Group.UNIT,
+        "a step through a vessel that empties evenly, while the flow grows; mass",
+        residence.ramp_values(),
+        residence.ramp,
+        asked=((1e-8, 12.0),),
     ),
     _closed(
         "balance",
