@@ -20,6 +20,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         "sources": ["csrc/seats.c", "csrc/population_balance_growth.c"],
         "depends": ["csrc/seats.h", "csrc/population_balance.h"],
     },
+    "_two_components": {"sources": ["csrc/seats.c"], "depends": ["csrc/seats.h"]},
 }
 
 

@@ -30,12 +30,13 @@ from numpy.typing import ArrayLike
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
-from csrc import population_balance
+from csrc import population_balance, two_components
+from csrc.checks import frozen, refuse
 from csrc.tracers import Tracers, checked_content, tracer_function
 from solvers.declare import VectorFunction, nominal
 from solvers.errors import UsageError
 
-__all__ = ["add_population", "population_balance"]
+__all__ = ["add_plane", "add_population", "population_balance", "two_components"]
 
 
 def add_population(
@@ -120,3 +121,44 @@ def _add_tracers(
     own.tracer_total = pyo.Expression(time, own.tracer_name, rule=lambda b, t, k: sum(own.tracer[t, i, k] for i in own.cell))
     for (i, name), value in start.items():
         own.tracer[time.first(), i, name].fix(value)
+
+
+def add_plane(block: Any, time: Any, aggregation: two_components.PlaneAggregation, start: ArrayLike, name: str = "population") -> Any:
+    """Add a block with the numbers of particles of two components, which aggregate; return it.
+
+    `number[t, p, q]` in 1/m3 stands at the pivots x_p and y_q. As with :func:`add_population` the unit writes `number_rate`, in a closed
+    vessel `number_rate == conversion`; `intensity`, fixed to 1, multiplies the kernel.
+
+    Parameters
+    ----------
+    block : a Pyomo block; its ``name`` becomes the new block.
+    time : the ContinuousSet.
+    aggregation : what happens to the particles.
+    start : (nx, ny) numbers at the first time in 1/m3, not negative.
+    name : of the block.
+
+    Raises
+    ------
+    UsageError : numbers of another shape, negative or not finite.
+    """
+    shape = aggregation.plane.shape
+    try:
+        first = frozen("number", start, shape)
+        refuse("number", first < 0, first, "is negative")
+    except ValueError as error:
+        raise UsageError(f"start of {name}: {error}", hint="a row for each pivot along x, a column for each along y, in 1/m3") from None
+    own = pyo.Block()
+    block.add_component(name, own)
+    own.cell = pyo.Set(initialize=list(np.ndindex(shape)), dimen=2)
+    own.number = pyo.Var(time, own.cell, initialize=lambda b, t, p, q: first[p, q], units=u.m**-3, doc="particles at a pivot")
+    own.number_rate = DerivativeVar(own.number, wrt=time, units=u.m**-3 / u.s, doc="rate of change of particles at a pivot")
+    own.conversion = pyo.Var(time, own.cell, initialize=0.0, units=u.m**-3 / u.s, doc="particles made at a pivot by aggregation")
+    own.intensity = pyo.Var(time, initialize=1.0, doc="coefficient of aggregation")
+    own.intensity.fix()
+    nominal(own.number, max(float(first.max()), 1e-30))
+    own.law = VectorFunction(
+        two_components.plane_function(aggregation), inputs=[own.number, own.intensity], outputs=[own.conversion], doc="two components"
+    )
+    for place in own.cell:
+        own.number[(time.first(), *place)].fix(float(first[place]))
+    return own

@@ -10,10 +10,11 @@ from pyomo.environ import units as u
 from pyomo.util.check_units import assert_units_consistent
 
 from csrc import population_balance as pb
+from csrc.two_components import Plane, PlaneAggregation
 from solvers import lower, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import UsageError
-from units.population import add_population
+from units.population import add_plane, add_population
 
 CELLS = 60
 
@@ -182,3 +183,36 @@ def test_wrong_contents_are_refused(contents):
 def test_a_tracer_named_twice_is_refused():
     with pytest.raises(UsageError, match="named twice"):
         vessel_with_tracers(tracers=("api", "api"))
+
+
+# ---- two components ----
+
+
+def mixed(start: np.ndarray | None = None) -> ConcreteModel:
+    axis = pb.Grid.geometric(1e-2, 1e4, 8)
+    plane = Plane(axis.pivots, axis.pivots)
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 1))
+    one = pb.gamma_distribution(axis, 1.0, 1.0)
+    law = PlaneAggregation(plane, pb.sum_kernel(plane, 1.0))
+    own = add_plane(model, model.t, law, np.outer(one, one) if start is None else start, "mixed")
+    model.closed = Constraint(model.t, own.cell, rule=lambda m, t, p, q: own.number_rate[t, p, q] == own.conversion[t, p, q])
+    return model
+
+
+def test_two_components_by_a_sum_kernel():
+    """K = x + y + x' + y' with M10 = M01 = 1: M0' = -2 M0 as in one component (Golovin 1963), and its derivative by the coefficient."""
+    model = mixed()
+    assert_units_consistent(model)
+    trajectory = simulate(model, [0.0, 0.1], rtol=1e-9, atol=1e-12)
+    number = sum(trajectory[f"mixed.number[{p},{q}]"][-1] for p, q in model.mixed.cell)
+    assert number == pytest.approx(np.exp(-0.2), rel=1e-5)
+    outputs = [f"mixed.number[{p},{q}]" for p, q in model.mixed.cell]
+    found = sensitivities(mixed(), ["mixed.intensity"], outputs, [0.0, 0.1], rtol=1e-9, atol=1e-12)
+    assert sum(found[output, "mixed.intensity"][-1] for output in outputs) == pytest.approx(-0.2 * np.exp(-0.2), rel=1e-4)
+
+
+@pytest.mark.parametrize("start", [np.ones((8, 7)), -np.ones((8, 8)), np.full((8, 8), np.nan)])
+def test_a_wrong_start_of_two_components_is_refused(start):
+    with pytest.raises(UsageError, match="start of mixed"):
+        mixed(start)
