@@ -17,7 +17,7 @@ from flowsheet.verify.dae import timed_model
 from flowsheet.verify.rung import Run
 from flowsheet.verify.runs import simulated
 from solvers import Trajectory
-from units.population import add_plane, add_population, population_balance, two_components
+from units.population import add_moments, add_plane, add_population, moments, population_balance, two_components
 
 Array = NDArray[np.float64]
 
@@ -191,3 +191,13 @@ def mixed(end: float, cells: int = 14) -> Run:
         return [two_components.moment(plane, number, *orders) for orders in ((0, 0), (1, 0), (1, 1))]
 
     return simulated(model, [0.0, end], read)
+
+
+def by_moments(end: float, nodes: int = 3) -> Run:
+    """Return what runs the moments of particles that aggregate by K = 1 and break by S = v from exp(-x), and reads M0 and M1."""
+    law = moments.MomentBalance(nodes, kernel=lambda u, v: 1.0, selection=lambda v: v, fragments=moments.power_law_moments(nodes))
+    model = timed_model(end)
+    own = add_moments(model, model.t, law, moments.gamma_moments(nodes, 1.0, 1.0))
+    model.closed = pyo.Constraint(model.t, own.order, rule=lambda m, t, k: own.moment_rate[t, k] == own.moment_conversion[t, k])
+    names = ("population.particle_number", "population.particle_volume")
+    return simulated(model, [0.0, end], lambda trajectory: [trajectory[name][-1] for name in names])
