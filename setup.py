@@ -22,6 +22,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         "sources": ["csrc/seats.c", "csrc/population_balance_growth.c", "csrc/population_balance_tables.c"],
         "depends": BALANCE,
     },
+    "_two_components": {"sources": ["csrc/seats.c"], "depends": ["csrc/seats.h"]},
 }
 
 

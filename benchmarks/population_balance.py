@@ -1,8 +1,9 @@
-"""``python -m benchmarks.population_balance [errors] [speed] [limits]``: the kernel against exact solutions, NumPy, Numba and the machine.
+"""``python -m benchmarks.population_balance [errors] [speed] [limits] [separable]``: the kernel against exact solutions and other codes.
 
 errors: all exact solutions on 25 to 200 cells, and the errors of an independent implementation beside ours from the same start.
 speed: time per right-hand side, Jacobian and solve, medians over rounds in which the implementations take turns in one process; ratios are
 medians of the pairs. limits: operations and bytes per second, beside what the machine does in a matrix product and a dot product.
+separable: right-hand sides by Fourier transforms beside the direct kernel, on equal steps and on nested grids.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ from scipy.integrate import solve_ivp  # noqa: E402
 from benchmarks.harness import SAMPLE_SECONDS, seconds_per_call  # noqa: E402
 from benchmarks.population_peers import Implementation, bare, implementations  # noqa: E402
 from benchmarks.populations import CASES, Case, Errors, errors, l1_errors, solved  # noqa: E402
-from csrc.population_balance import Grid  # noqa: E402
+from csrc.nested import NestedAggregation, NestedGrid, nested_rates  # noqa: E402
+from csrc.population_balance import (  # noqa: E402
+    AggregationMaps,
+    Grid,
+    PopulationBalance,
+    gamma_distribution,
+    rates,
+    sum_kernel,
+)
+from csrc.separable import SeparableAggregation, separable_constant, separable_rates, separable_sum  # noqa: E402
 from solvers import lower, simulate  # noqa: E402
 from units.population import add_population  # noqa: E402
 
@@ -198,9 +208,52 @@ def print_limits() -> None:
         )
 
 
+# ---- separable ----
+
+DIRECT_CELLS = 2048
+"""Most cells that the direct kernel is timed with: its table grows with their square."""
+INDICATIVE = {1024: 0.05e-3, 4096: 0.10e-3, 16384: 0.93e-3}
+"""Seconds of the births of a constant kernel by Fourier transforms, computed elsewhere on one thread."""
+
+
+def print_separable() -> None:
+    """Print times of right-hand sides by Fourier transforms, and of the direct kernel where its table is small enough."""
+    print("Constant and sum kernel from exp(-x), steps of 1/16; difference: largest, relative to the largest rate")
+    print("indicative: births of a constant kernel alone, computed elsewhere\n")
+    print(f"{'cells':>6} {'constant':>10} {'sum':>10} {'direct':>10} {'direct/sum':>10} {'difference':>10} {'indicative':>10}")
+    for cells in (512, 1024, 2048, 4096, 8192, 16384):
+        grid = Grid.linear(1 / 32, cells / 16 + 1 / 32, cells)
+        start = gamma_distribution(grid, 1.0, 1.0)
+        fast = [SeparableAggregation(grid, *kernel(grid, 1.0)) for kernel in (separable_constant, separable_sum)]
+        calls = [partial(separable_rates, one, start) for one in fast]
+        if cells <= DIRECT_CELLS:
+            direct = PopulationBalance(grid, aggregation=AggregationMaps(grid, sum_kernel(grid, 1.0)))
+            calls.append(partial(rates, direct, start))
+        seconds, _ = timed(calls, rounds=5)
+        beside = f"{'':>10} {'':>10} {'':>10}"
+        if cells <= DIRECT_CELLS:
+            expected = calls[2]()
+            wrong = np.abs(calls[1]() - expected).max() / np.abs(expected).max()
+            beside = f"{_time(seconds[2]):>10} {seconds[2] / seconds[1]:>10.1f} {wrong:>10.0e}"
+        indicative = _time(INDICATIVE[cells]) if cells in INDICATIVE else ""
+        print(f"{cells:>6} {_time(seconds[0]):>10} {_time(seconds[1]):>10} {beside} {indicative:>10}")
+    print("\nNested grids over a factor of 2^20 and more in volume, sum kernel\n")
+    print(f"{'first':>6} {'cells':>6} {'nested':>10} {'direct':>10} {'direct/nested':>13}")
+    for first in (16, 32, 64, 128, 256, 512):
+        nested = NestedGrid(0.25 / first, first, 20)
+        grid = nested.grid
+        start = gamma_distribution(grid, 1.0, 1.0)
+        calls = [partial(nested_rates, NestedAggregation(nested, *separable_sum(grid, 1.0)), start)]
+        if grid.cells <= DIRECT_CELLS:
+            calls.append(partial(rates, PopulationBalance(grid, aggregation=AggregationMaps(grid, sum_kernel(grid, 1.0))), start))
+        seconds, ratios = timed(calls, rounds=5)
+        beside = f"{_time(seconds[1]):>10} {ratios[1]:>13.1f}" if len(calls) > 1 else ""
+        print(f"{first:>6} {grid.cells:>6} {_time(seconds[0]):>10} {beside}")
+
+
 def main(wanted: Sequence[str]) -> None:
     """Print what is asked for, or everything."""
-    parts = {"errors": print_errors, "speed": print_speed, "limits": print_limits}
+    parts = {"errors": print_errors, "speed": print_speed, "limits": print_limits, "separable": print_separable}
     unknown = sorted(set(wanted) - set(parts))
     if unknown:
         raise SystemExit(f"unknown: {', '.join(unknown)}; there are {', '.join(parts)}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,42 +24,51 @@ LANES = 8
 """Numbers in the widest vector of any machine, as in population_balance.h."""
 
 
-def constant_kernel(grid: Grid, rate: float) -> Array:
+class HasPivots(Protocol):
+    """What has volumes that stand for its cells: a Grid, or a plane of two components."""
+
+    @property
+    def pivots(self) -> Array:
+        """(n,) volumes in m3."""
+        ...
+
+
+def constant_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate, in m3/s."""
     return _kernel(grid, rate, lambda u, v: np.ones(np.broadcast(u, v).shape))
 
 
-def sum_kernel(grid: Grid, rate: float) -> Array:
+def sum_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate (u + v), rate in 1/s (Golovin 1963)."""
     return _kernel(grid, rate, lambda u, v: u + v)
 
 
-def product_kernel(grid: Grid, rate: float) -> Array:
+def product_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate u v, rate in 1/(m3 s); it gels: after a finite time part of the volume belongs to no particle of finite size."""
     return _kernel(grid, rate, lambda u, v: u * v)
 
 
-def brownian_kernel(grid: Grid, rate: float) -> Array:
+def brownian_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate (u^(1/3) + v^(1/3)) (u^(-1/3) + v^(-1/3)), rate = 2 k T / (3 mu) in m3/s (Smoluchowski 1917)."""
     return _kernel(grid, rate, lambda u, v: (np.cbrt(u) + np.cbrt(v)) * (1 / np.cbrt(u) + 1 / np.cbrt(v)))
 
 
-def shear_kernel(grid: Grid, rate: float) -> Array:
+def shear_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate (u^(1/3) + v^(1/3))^3, rate in 1/s: the shear rate over pi, for spheres (Smoluchowski 1917)."""
     return _kernel(grid, rate, lambda u, v: (np.cbrt(u) + np.cbrt(v)) ** 3)
 
 
-def gravitational_kernel(grid: Grid, rate: float) -> Array:
+def gravitational_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate (u^(1/3) + v^(1/3))^2 |u^(2/3) - v^(2/3)|, rate in 1/(m s): particles that settle by Stokes' law."""
     return _kernel(grid, rate, lambda u, v: (np.cbrt(u) + np.cbrt(v)) ** 2 * np.abs(np.cbrt(u) ** 2 - np.cbrt(v) ** 2))
 
 
-def equi_kinetic_energy_kernel(grid: Grid, rate: float) -> Array:
+def equi_kinetic_energy_kernel(grid: HasPivots, rate: float) -> Array:
     """K = rate (u^(1/3) + v^(1/3))^2 (1/u + 1/v)^(1/2), rate in m^(5/2)/s (Hounslow 1998)."""
     return _kernel(grid, rate, lambda u, v: (np.cbrt(u) + np.cbrt(v)) ** 2 * np.sqrt(1 / u + 1 / v))
 
 
-def _kernel(grid: Grid, rate: float, shape: Callable[[Array, Array], Array]) -> Array:
+def _kernel(grid: HasPivots, rate: float, shape: Callable[[Array, Array], Array]) -> Array:
     return not_negative("rate", rate) * shape(grid.pivots[:, None], grid.pivots[None, :])
 
 

@@ -30,12 +30,13 @@ from numpy.typing import ArrayLike
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
-from csrc import population_balance
+from csrc import moments, population_balance, two_components
+from csrc.checks import frozen, refuse
 from csrc.tracers import Tracers, checked_content, tracer_function
 from solvers.declare import VectorFunction, nominal
 from solvers.errors import UsageError
 
-__all__ = ["add_population", "population_balance"]
+__all__ = ["add_moments", "add_plane", "add_population", "moments", "population_balance", "two_components"]
 
 
 def add_population(
@@ -120,3 +121,85 @@ def _add_tracers(
     own.tracer_total = pyo.Expression(time, own.tracer_name, rule=lambda b, t, k: sum(own.tracer[t, i, k] for i in own.cell))
     for (i, name), value in start.items():
         own.tracer[time.first(), i, name].fix(value)
+
+
+def add_plane(block: Any, time: Any, aggregation: two_components.PlaneAggregation, start: ArrayLike, name: str = "population") -> Any:
+    """Add a block with the numbers of particles of two components, which aggregate; return it.
+
+    `number[t, p, q]` in 1/m3 stands at the pivots x_p and y_q. As with :func:`add_population` the unit writes `number_rate`, in a closed
+    vessel `number_rate == conversion`; `intensity`, fixed to 1, multiplies the kernel.
+
+    Parameters
+    ----------
+    block : a Pyomo block; its ``name`` becomes the new block.
+    time : the ContinuousSet.
+    aggregation : what happens to the particles.
+    start : (nx, ny) numbers at the first time in 1/m3, not negative.
+    name : of the block.
+
+    Raises
+    ------
+    UsageError : numbers of another shape, negative or not finite.
+    """
+    shape = aggregation.plane.shape
+    try:
+        first = frozen("number", start, shape)
+        refuse("number", first < 0, first, "is negative")
+    except ValueError as error:
+        raise UsageError(f"start of {name}: {error}", hint="a row for each pivot along x, a column for each along y, in 1/m3") from None
+    own = pyo.Block()
+    block.add_component(name, own)
+    own.cell = pyo.Set(initialize=list(np.ndindex(shape)), dimen=2)
+    own.number = pyo.Var(time, own.cell, initialize=lambda b, t, p, q: first[p, q], units=u.m**-3, doc="particles at a pivot")
+    own.number_rate = DerivativeVar(own.number, wrt=time, units=u.m**-3 / u.s, doc="rate of change of particles at a pivot")
+    own.conversion = pyo.Var(time, own.cell, initialize=0.0, units=u.m**-3 / u.s, doc="particles made at a pivot by aggregation")
+    own.intensity = pyo.Var(time, initialize=1.0, doc="coefficient of aggregation")
+    own.intensity.fix()
+    nominal(own.number, max(float(first.max()), 1e-30))
+    own.law = VectorFunction(
+        two_components.plane_function(aggregation), inputs=[own.number, own.intensity], outputs=[own.conversion], doc="two components"
+    )
+    for place in own.cell:
+        own.number[(time.first(), *place)].fix(float(first[place]))
+    return own
+
+
+def add_moments(block: Any, time: Any, balance: moments.MomentBalance, start: ArrayLike, name: str = "population") -> Any:
+    """Add a block with the moments of particle volume and their rates by quadrature, a few states for control; return it.
+
+    `moment[t, k]` is scaled, M_k / (number volume^k) with the scales of the balance. As with :func:`add_population` the unit writes
+    `moment_rate`, in a closed vessel `moment_rate == moment_conversion`; `intensity` holds the coefficients.
+
+    Parameters
+    ----------
+    block : a Pyomo block; its ``name`` becomes the new block.
+    time : the ContinuousSet.
+    balance : what happens to the moments.
+    start : (2 q,) scaled moments at the first time.
+    name : of the block.
+
+    Raises
+    ------
+    UsageError : another length, or moments that no distribution over positive volumes with q sizes has.
+    """
+    try:
+        first = moments.checked_moments(balance.nodes, start)
+    except ValueError as error:
+        raise UsageError(f"start of {name}: {error}", hint="2 q scaled moments, such as of gamma_moments or lognormal_moments") from None
+    own = pyo.Block()
+    block.add_component(name, own)
+    own.order = pyo.RangeSet(0, first.size - 1)
+    own.process = pyo.Set(initialize=list(balance.processes))
+    own.moment = pyo.Var(time, own.order, initialize=lambda b, t, k: first[k], doc="scaled moment of particle volume")
+    own.moment_rate = DerivativeVar(own.moment, wrt=time, units=1 / u.s, doc="rate of change of a scaled moment")
+    own.moment_conversion = pyo.Var(time, own.order, initialize=0.0, units=1 / u.s, doc="rate of a scaled moment by the population balance")
+    own.intensity = pyo.Var(time, own.process, initialize=lambda b, t, p: float(p != "nucleation"), doc="coefficient of a process")
+    own.intensity.fix()
+    own.law = VectorFunction(
+        moments.moment_function(balance), inputs=[own.moment, own.intensity], outputs=[own.moment_conversion], doc="moments of particles"
+    )
+    own.particle_number = pyo.Expression(time, rule=lambda b, t: balance.number / u.m**3 * own.moment[t, 0])
+    own.particle_volume = pyo.Expression(time, rule=lambda b, t: balance.number * balance.volume * own.moment[t, 1])
+    for k in own.order:
+        own.moment[time.first(), k].fix(float(first[k]))
+    return own

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyomo.environ as pyo
 from numpy.typing import NDArray
-from scipy.special import gammaln, i1e
+from scipy.special import gammaln, i0e, i1e
 
 from flowsheet.verify.dae import timed_model
 from flowsheet.verify.rung import Run
 from flowsheet.verify.runs import simulated
-from units.population import add_population, population_balance
+from solvers import Trajectory
+from units.population import add_moments, add_plane, add_population, moments, population_balance, two_components
 
 Array = NDArray[np.float64]
 
@@ -60,6 +61,13 @@ def constant_kernel_of_modes(x: Array, t: float, modes: Sequence[tuple[float, fl
         found[0] += np.polyval(number, root) / apart / (m1 * m2) * decay
         found[1] += (slope - 2 * value / apart + value * x) / (m1 * m2) ** 2 * decay
     return (1 - b) ** 2 * found[0], (1 - b) ** 2 * found[1]
+
+
+def constant_kernel_of_two_components(x: Array, y: Array, t: float) -> Array:
+    """Return n(x, y) from exp(-x - y) by K = 1 (Gelbard and Seinfeld 1978); M11 = 1 + t, M20 = M02 = 2 + t."""
+    root = np.sqrt(x * y * t / (t + 2))
+    found: Array = 4 / (t + 2) ** 2 * np.exp(2 * root - x - y) * i0e(2 * root)
+    return found
 
 
 def sum_kernel(x: Array, t: float) -> Array:
@@ -167,3 +175,29 @@ def wetted(end: float, cells: int = 40) -> Run:
         rule=lambda m, t, i: own.tracer_rate[t, i, "liquid"] == own.tracer_conversion[t, i, "liquid"] + uptake * own.number[t, i],
     )
     return simulated(model, [0.0, end], lambda trajectory: [trajectory["population.tracer_total[liquid]"][-1]])
+
+
+def mixed(end: float, cells: int = 14) -> Run:
+    """Return what runs particles of two components from exp(-x - y) by K = 1, and reads M00, M10 and M11."""
+    axis = population_balance.Grid.geometric(1e-3, 3e4, cells)
+    plane, one = two_components.Plane(axis.pivots, axis.pivots), population_balance.gamma_distribution(axis, 1.0, 1.0)
+    law = two_components.PlaneAggregation(plane, population_balance.constant_kernel(plane, 1.0))
+    model = timed_model(end)
+    own = add_plane(model, model.t, law, np.outer(one, one))
+    model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, p, q: own.number_rate[t, p, q] == own.conversion[t, p, q])
+
+    def read(trajectory: Trajectory) -> list[float]:
+        number = np.array([trajectory[f"population.number[{p},{q}]"][-1] for p, q in own.cell]).reshape(plane.shape)
+        return [two_components.moment(plane, number, *orders) for orders in ((0, 0), (1, 0), (1, 1))]
+
+    return simulated(model, [0.0, end], read)
+
+
+def by_moments(end: float, nodes: int = 3) -> Run:
+    """Return what runs the moments of particles that aggregate by K = 1 and break by S = v from exp(-x), and reads M0 and M1."""
+    law = moments.MomentBalance(nodes, kernel=lambda u, v: 1.0, selection=lambda v: v, fragments=moments.power_law_moments(nodes))
+    model = timed_model(end)
+    own = add_moments(model, model.t, law, moments.gamma_moments(nodes, 1.0, 1.0))
+    model.closed = pyo.Constraint(model.t, own.order, rule=lambda m, t, k: own.moment_rate[t, k] == own.moment_conversion[t, k])
+    names = ("population.particle_number", "population.particle_volume")
+    return simulated(model, [0.0, end], lambda trajectory: [trajectory[name][-1] for name in names])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pyomo.dae import ContinuousSet
-from pyomo.environ import ConcreteModel, Constraint, Var
+from pyomo.environ import ConcreteModel, Constraint, Expression, Var
 from pyomo.environ import units as u
 from pyomo.util.check_units import assert_units_consistent
 
+from csrc import moments
 from csrc import population_balance as pb
+from csrc.two_components import Plane, PlaneAggregation
 from solvers import Control, Final, OptimumStatus, lower, optimize, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import UsageError
-from units.population import add_population
+from units.population import add_moments, add_plane, add_population
 
 CELLS = 60
 
@@ -199,3 +201,90 @@ def test_wrong_contents_are_refused(contents):
 def test_a_tracer_named_twice_is_refused():
     with pytest.raises(UsageError, match="named twice"):
         vessel_with_tracers(tracers=("api", "api"))
+
+
+# ---- two components ----
+
+
+def mixed(start: np.ndarray | None = None) -> ConcreteModel:
+    axis = pb.Grid.geometric(1e-2, 1e4, 8)
+    plane = Plane(axis.pivots, axis.pivots)
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 1))
+    one = pb.gamma_distribution(axis, 1.0, 1.0)
+    law = PlaneAggregation(plane, pb.sum_kernel(plane, 1.0))
+    own = add_plane(model, model.t, law, np.outer(one, one) if start is None else start, "mixed")
+    model.closed = Constraint(model.t, own.cell, rule=lambda m, t, p, q: own.number_rate[t, p, q] == own.conversion[t, p, q])
+    return model
+
+
+def test_two_components_by_a_sum_kernel():
+    """K = x + y + x' + y' with M10 = M01 = 1: M0' = -2 M0 as in one component (Golovin 1963), and its derivative by the coefficient."""
+    model = mixed()
+    assert_units_consistent(model)
+    trajectory = simulate(model, [0.0, 0.1], rtol=1e-9, atol=1e-12)
+    number = sum(trajectory[f"mixed.number[{p},{q}]"][-1] for p, q in model.mixed.cell)
+    assert number == pytest.approx(np.exp(-0.2), rel=1e-5)
+    outputs = [f"mixed.number[{p},{q}]" for p, q in model.mixed.cell]
+    found = sensitivities(mixed(), ["mixed.intensity"], outputs, [0.0, 0.1], rtol=1e-9, atol=1e-12)
+    assert sum(found[output, "mixed.intensity"][-1] for output in outputs) == pytest.approx(-0.2 * np.exp(-0.2), rel=1e-4)
+
+
+@pytest.mark.parametrize("start", [np.ones((8, 7)), -np.ones((8, 8)), np.full((8, 8), np.nan)])
+def test_a_wrong_start_of_two_components_is_refused(start):
+    with pytest.raises(UsageError, match="start of mixed"):
+        mixed(start)
+
+
+# ---- moments ----
+
+
+def by_moments(start: np.ndarray | None = None) -> ConcreteModel:
+    """Aggregation by a constant kernel and breakage S = v, three nodes, micrometer particles."""
+    number, volume = 1e12, 1e-15
+    law = moments.MomentBalance(
+        3,
+        kernel=lambda u, v: 1 / number,
+        selection=lambda v: v / volume,
+        fragments=moments.power_law_moments(3),
+        nucleus=volume,
+        number=number,
+        volume=volume,
+    )
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 5))
+    own = add_moments(model, model.t, law, moments.gamma_moments(3, 1.0, 1.0) if start is None else start)
+    model.closed = Constraint(model.t, own.order, rule=lambda m, t, k: own.moment_rate[t, k] == own.moment_conversion[t, k])
+    return model
+
+
+def test_number_by_moments_follows_its_closed_form():
+    model = by_moments()
+    assert_units_consistent(model)
+    system = lower(model)
+    assert (len(system.states), len(system.algebraics)) == (6, 0)
+    trajectory = simulate(system, np.linspace(0, 5, 6), rtol=1e-9, atol=1e-12)
+    turned = np.tanh(trajectory.t / np.sqrt(2))
+    expected = np.sqrt(2) * (1 + np.sqrt(2) * turned) / (np.sqrt(2) + turned)
+    np.testing.assert_allclose(trajectory["population.particle_number"], 1e12 * expected, rtol=1e-7)
+    np.testing.assert_allclose(trajectory["population.particle_volume"], 1e-3, rtol=1e-9)
+
+
+def test_an_optimum_by_moments():
+    """The speed of aggregation that leaves half of the particles at t = 1: M0 = 2 / (2 + a), a = 2, found with exact second derivatives."""
+    model = by_moments()
+    own = model.population
+    own.intensity[:, "breakage"].fix(0.0)
+    own.intensity[:, "aggregation"].unfix()
+    model.speed = Var(initialize=1.0)
+    model.speed.fix(1.0)
+    model.steady = Constraint(model.t, rule=lambda m, t: own.intensity[t, "aggregation"] == m.speed)
+    model.missed = Expression(model.t, rule=lambda m, t: (own.moment[t, 0] - 0.5) ** 2)
+    found = optimize(model, parameters={"speed": (0.1, 5.0)}, minimize=Final("missed"), horizon=1.0, elements=10)
+    assert found.parameters["speed"] == pytest.approx(2.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("start", [np.ones(6), np.ones(4), np.full(6, np.nan)])
+def test_moments_of_no_distribution_are_refused(start):
+    with pytest.raises(UsageError, match="start of population"):
+        by_moments(start)
