@@ -108,3 +108,17 @@ def of_own_sizes(materials: Mapping[str, Material], member: str, amount: Callabl
     if member in materials or not isinstance(materials, Powders):
         return amount(member)
     return sum(share * amount(name) for name, share in materials.own_shares[member].items())
+
+
+def needed_sizes(unit: Any, materials: Mapping[str, Material]) -> SizeClasses:
+    """Return the size classes of a flowsheet for a unit that cannot do without.
+
+    Raises
+    ------
+    CaseError : no sizes are followed.
+    """
+    sizes = sizes_of(materials)
+    if sizes is None:
+        complaint = Complaint("needs size classes, and the flowsheet follows none", hint="add a table [sizes]")
+        raise CaseError(str(complaint.within(unit.name)), names=[unit.name], hint=complaint.hint, complaints=[complaint])
+    return sizes

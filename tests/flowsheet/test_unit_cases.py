@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.integrate import simpson
-from scipy.special import gammainc
+from scipy.special import gammainc, ndtr
 
 from flowsheet import load_case, run_case
 from flowsheet.results import Results
@@ -24,6 +24,7 @@ PAGES = {
     "mixer": ("mixer",),
     "loss_in_weight_feeder": ("feeder",),
     "delumper": ("delumper",),
+    "conical_mill": ("conical_mill",),
     "continuous_blender": ("blender",),
     "dispersion_blender": ("dispersion_blender",),
     "chute": ("chute",),
@@ -113,6 +114,19 @@ def delumper(results: Results) -> None:
     assert share == pytest.approx(np.where(after > 0, -np.expm1(-np.maximum(after, 0.0)), 0.0), abs=0.04), "the corner is round"
     assert share[after > 0.5] == pytest.approx(-np.expm1(-after[after > 0.5]), abs=6e-3)
     assert balance_of(results, "excipient") == pytest.approx(20 * KG_H * (10 + 12), rel=1e-5), "what came until 10 s and the hold-up"
+
+
+@form
+def conical_mill(results: Results) -> None:
+    """Two classes: the coarse hold-up is an exponential, the fine one a tank behind it."""
+    flow, tau, rate, t = 20 * KG_H, 10.0, 0.1 * math.log(8) / 7, results.t
+    coarse = flow * ndtr(1.0)  # ln(1.2/1)/ln 1.2 is one
+    assert results["mill.mass[size_2]"] == pytest.approx(coarse / rate * -np.expm1(-rate * t), rel=1e-7, abs=1e-12)
+    lag = (np.exp(-rate * t) - np.exp(-t / tau)) / (1 / tau - rate)
+    fine = flow * tau * -np.expm1(-t / tau) - coarse * lag
+    assert results["mill.mass[size_1]"] == pytest.approx(fine, rel=1e-6, abs=1e-10)
+    assert results["mill.outlet_total"] == pytest.approx(fine / tau, rel=1e-6, abs=1e-10)
+    assert np.all(results["mill.outlet_flow[size_2]"] == 0.0)
 
 
 @form

@@ -14,6 +14,7 @@ from solvers import lower
 from solvers.errors import CaseError, Complaint
 from units.blender import ContinuousBlender
 from units.chute import Chute
+from units.conical_mill import ConicalMill
 from units.delumper import Delumper
 from units.dispersion_blender import DispersionBlender
 from units.dissolution import DissolutionTester
@@ -24,12 +25,15 @@ from units.hopper import Hopper
 from units.mixer import Mixer
 from units.parameter import Parameter
 from units.pid import PID
+from units.powders import Powders
 from units.press import TabletPress
 from units.ratio import Ratio
 from units.sensor import Sensor
 from units.sink import Sink
+from units.sizes import SizeClasses
 from units.source import Source
 from units.splitter import Splitter
+from units.stream import Material
 from units.tablet_quality import TabletTester
 from units.weibull_dissolution import WeibullDissolution
 
@@ -40,6 +44,16 @@ LOOP = {
     **{"lower": 0.005, "upper": 0.015, "initial_output": 0.01},
 }
 DRUG = {"solubility": 0.2, "median_size": 50e-6}
+
+SIZED = Powders(
+    {
+        "granule": Material("granule", 1500.0, 500.0, median_size=700e-6, size_spread=1.8),
+        "api": Material("api", 1300.0, 350.0, median_size=200e-6, size_spread=1.8),
+        "water": Material("water", 1000.0, 1000.0, moisture=True),
+    },
+    SizeClasses(20e-6, 5e-3, 4),
+)
+WET = {"materials": SIZED, "initial_composition": {"granule": 0.7, "api": 0.2, "water": 0.1}}
 
 CASES = [
     pytest.param(Source, {"flow": 1e-3}, id="source"),
@@ -53,6 +67,8 @@ CASES = [
     pytest.param(ContinuousBlender, {"initial_composition": BLEND, "tanks": 2.5}, id="two and a half tanks"),
     pytest.param(DispersionBlender, {"initial_composition": BLEND, "inlets": 2}, id="dispersion blender"),
     pytest.param(Chute, {"initial_composition": BLEND}, id="chute"),
+    pytest.param(ConicalMill, WET | {"initial_mass": 0.1, "fragment_size": 5e-4}, id="mill"),
+    pytest.param(Hopper, WET | {"initial_mass": 0.4}, id="hopper with sizes"),
     pytest.param(Delumper, {"initial_composition": BLEND}, id="delumper"),
     pytest.param(Hopper, {"initial_composition": BLEND, "initial_mass": 0.4}, id="hopper"),
     pytest.param(FeedFrame, {"initial_composition": BLEND, "initial_mass": 0.1}, id="feed frame"),
