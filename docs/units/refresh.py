@@ -25,6 +25,7 @@ from units.dissolution import DissolutionTester
 from units.diverter import Diverter
 from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
+from units.fluid_bed_dryer import FluidBedDryer
 from units.hopper import Hopper
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
@@ -61,7 +62,7 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
     **{"hopper": Hopper, "chute": Chute, "delumper": Delumper, "feed_frame": FeedFrame, "dispersion_blender": DispersionBlender},
-    **{"conical_mill": ConicalMill},
+    **{"conical_mill": ConicalMill, "fluid_bed_dryer": FluidBedDryer},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
     **{"dissolution": DissolutionTester, "weibull_dissolution": WeibullDissolution, "tablet_quality": TabletTester},
     **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
@@ -914,11 +915,41 @@ def draw_conical_mill() -> None:
     save(figure, "conical_mill.png")
 
 
+def draw_fluid_bed_dryer() -> None:
+    """Draw a batch in both drying periods, and cells in a row when the air gets colder."""
+    time = np.linspace(0.0, 1500.0, 601)
+    batch = {
+        "cells": 1,
+        "mean_time": 1e15,
+        "initial_mass": 1.3,
+        "initial_composition": {"granules": 1 / 1.3, "water": 0.3 / 1.3},
+        "air_flow": 0.05,
+    }
+    trajectory = simulate(single(FluidBedDryer, 1500.0, {"granules": 0.0, "water": 0.0}, GRANULES, **batch), time)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    left.plot(time / 60, 100 * trajectory["unit.moisture[1]"], color=COLORS[0], label="moisture (% of dry mass)")
+    left.plot(time / 60, trajectory["unit.temperature[1]"] - 273.15, color=COLORS[1], label="powder (°C)")
+    left.plot(time / 60, trajectory["unit.exhaust_temperature"] - 273.15, color="0.6", lw=1, label="air behind the bed (°C)")
+    left.axhline(10.0, color="0.3", ls=":", label="critical moisture")
+    left.set(xlabel="time (min)", xlim=(0, 25), ylim=(0, 65), title="A batch of 1 kg dry solids in air of 60 °C")
+    time = np.linspace(0.0, 3600.0, 721)
+    line = {"initial_mass": 3.5, "initial_composition": {"granules": 0.95, "water": 0.05}}
+    model = single(FluidBedDryer, 3600.0, {"granules": 20.0 / HOUR, "water": 5.0 / HOUR}, GRANULES, **line)
+    trajectory = simulate(model, time, inputs={"unit.air_temperature": Profile((0.0, 1800.0), (333.15, 323.15))})
+    for cell, color in zip((1, 3, 5), COLORS, strict=True):
+        right.plot(time / 60, 100 * trajectory[f"unit.moisture[{cell}]"], color=color, label=f"cell {cell}")
+    right.axvline(30.0, color="0.3", ls=":")
+    right.set(xlabel="time (min)", ylabel="moisture (% of dry mass)", xlim=(0, 60), ylim=(0, None), title="From 60 to 50 °C at 30 min")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "fluid_bed_dryer.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
     line = (draw_hopper, draw_chute, draw_delumper, draw_feed_frame, draw_dispersion_blender)
-    granules = (draw_conical_mill,)
+    granules = (draw_conical_mill, draw_fluid_bed_dryer)
     liquid = (
         draw_liquid_source_and_sink,
         draw_bioreactor,

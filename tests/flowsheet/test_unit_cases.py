@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.integrate import simpson
+from scipy.optimize import brentq
 from scipy.special import gammainc, ndtr
 
 from flowsheet import load_case, run_case
@@ -25,6 +26,7 @@ PAGES = {
     "loss_in_weight_feeder": ("feeder",),
     "delumper": ("delumper",),
     "conical_mill": ("conical_mill",),
+    "fluid_bed_dryer": ("fluid_bed_dryer",),
     "continuous_blender": ("blender",),
     "dispersion_blender": ("dispersion_blender",),
     "chute": ("chute",),
@@ -127,6 +129,36 @@ def conical_mill(results: Results) -> None:
     assert results["mill.mass[size_1]"] == pytest.approx(fine, rel=1e-6, abs=1e-10)
     assert results["mill.outlet_total"] == pytest.approx(fine / tau, rel=1e-6, abs=1e-10)
     assert np.all(results["mill.outlet_flow[size_2]"] == 0.0)
+
+
+@form
+def fluid_bed_dryer(results: Results) -> None:
+    """Moisture by dry mass towards a resting value, with another rate in each drying period; the air leaves saturated."""
+
+    def saturated(temperature: float) -> float:
+        pressure = 610.94 * math.exp(17.625 * (temperature - 273.15) / (temperature - 30.11))
+        return 0.62198 * pressure / (101325 - pressure)
+
+    wet_bulb = brentq(lambda T: (1006 + 1860 * 0.006) * (333.15 - T) - 2.43e6 * (saturated(T) - 0.006), 280.0, 333.15, xtol=1e-12)
+    assert wet_bulb == pytest.approx(273.15 + 25.4, abs=0.05)
+    solids, tau, critical, rest, begin = 20 * KG_H, 5 * MINUTE, 0.08, 0.01, 30 * MINUTE
+    takes_up = 144 * KG_H * (saturated(wet_bulb) - 0.006) / solids  # moisture per pass
+
+    def towards(start: float, end: float, rate: float, since: np.ndarray) -> np.ndarray:
+        return end + (start - end) * np.exp(-rate * since)
+
+    t, found = results.t, results["dryer.outlet_moisture"]
+    first = towards(0.2, 0.2 - takes_up, 1 / tau, t[t <= begin])
+    assert found[t <= begin] == pytest.approx(first, rel=1e-7)
+    wet_end = 0.2 - 2 * takes_up
+    falling = begin + tau * math.log((first[-1] - wet_end) / (critical - wet_end))
+    middle, late = (t > begin) & (t <= falling), t > falling
+    assert found[middle] == pytest.approx(towards(first[-1], wet_end, 1 / tau, t[middle] - begin), rel=1e-7)
+    slope = 2 * takes_up / (critical - rest)
+    dry_end = (0.2 + slope * rest) / (1 + slope)
+    assert found[late] == pytest.approx(towards(critical, dry_end, (1 + slope) / tau, t[late] - falling), rel=1e-6)
+    assert late.sum() > 50
+    assert middle.any()
 
 
 @form

@@ -21,6 +21,7 @@ from units.dissolution import DissolutionTester
 from units.diverter import Diverter
 from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
+from units.fluid_bed_dryer import FluidBedDryer
 from units.hopper import Hopper
 from units.mixer import Mixer
 from units.parameter import Parameter
@@ -68,6 +69,7 @@ CASES = [
     pytest.param(DispersionBlender, {"initial_composition": BLEND, "inlets": 2}, id="dispersion blender"),
     pytest.param(Chute, {"initial_composition": BLEND}, id="chute"),
     pytest.param(ConicalMill, WET | {"initial_mass": 0.1, "fragment_size": 5e-4}, id="mill"),
+    pytest.param(FluidBedDryer, WET | {"initial_mass": 1.0, "cells": 3}, id="dryer"),
     pytest.param(Hopper, WET | {"initial_mass": 0.4}, id="hopper with sizes"),
     pytest.param(Delumper, {"initial_composition": BLEND}, id="delumper"),
     pytest.param(Hopper, {"initial_composition": BLEND, "initial_mass": 0.4}, id="hopper"),

@@ -17,7 +17,7 @@ def refresh():
 
 
 POWDER = ["source", "sink", "feeder", "blender", "press", "mixer", "splitter", "diverter"]
-LINE = ["conical_mill", "delumper", "dispersion_blender", "chute", "hopper", "feed_frame"]
+LINE = ["conical_mill", "fluid_bed_dryer", "delumper", "dispersion_blender", "chute", "hopper", "feed_frame"]
 LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "aeration", "overflow", "penicillin", "cho_batch", "cho_fed_batch"]
 SIGNALS = ["pid", "sensor", "ratio"]
 TABLETS = ["dissolution", "weibull_dissolution", "tablet_quality"]
