@@ -13,6 +13,10 @@ _ICONS = {
     '<path d="M8 18H28M24 14L28 18L24 22"/><path d="M12 18C12 13 16 13 16 18S20 23 20 18" stroke-width="1.2"/>',
     "delumper": '<path d="M5 5H31L22 27H14z"/><path d="M18 2V21M12 12H24M14 18H22"/>'
     '<path d="M15 30V34M21 30V34" stroke-dasharray="1.5 1.5"/>',
+    "conical_mill": '<path d="M4 4H32L24 28H12z"/><path d="M9 4L15 28M27 4L21 28" stroke-dasharray="1.5 2"/>'
+    '<path d="M18 1V22M13 10H23M14 17H22"/><path d="M13 32H23" stroke-dasharray="1.5 2"/>',
+    "fluid_bed_dryer": '<path d="M4 3V27H32V3"/><path d="M4 27H32" stroke-dasharray="2 2"/><path d="M10 34V29M18 34V29M26 34V29"/>'
+    '<circle cx="10" cy="20" r="2"/><circle cx="18" cy="14" r="2"/><circle cx="26" cy="19" r="2"/><circle cx="24" cy="9" r="2"/>',
     "chute": '<path d="M3 5L27 26H34M3 13L25 32H34"/><circle cx="9" cy="14" r="1.3"/><circle cx="16" cy="20" r="1.3"/>'
     '<circle cx="23" cy="26" r="1.3"/>',
     "hopper": '<path d="M5 3V15L15 28V34M31 3V15L21 28V34"/><path d="M5 10H31M18 13V24M15 21L18 24L21 21"/>',
