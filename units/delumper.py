@@ -36,7 +36,7 @@ class DelumperData(UnitBlock):
     | mean_time, delay | mean residence time in the tank; dead time in front of it | s |
     | total_mass | hold-up | kg |
 
-    Assumptions: the hold-up follows the flow at once; components move alike; sizes of particles are not followed. At the start the hold-up
+    Assumptions: the hold-up follows the flow at once; components move alike, and size classes with them. At the start the hold-up
     ``initial_mass`` is spread as at steady flow.
 
     Valid for any inflow that is not negative, zero and an empty delumper included. Source: delay and one tank, tau 5-20 s, recalled; check

@@ -15,7 +15,7 @@ _ICONS = {
     '<path d="M15 30V34M21 30V34" stroke-dasharray="1.5 1.5"/>',
     "conical_mill": '<path d="M4 4H32L24 28H12z"/><path d="M9 4L15 28M27 4L21 28" stroke-dasharray="1.5 2"/>'
     '<path d="M18 1V22M13 10H23M14 17H22"/><path d="M13 32H23" stroke-dasharray="1.5 2"/>',
-    "fluid_bed_dryer": '<path d="M4 3V27H32V3"/><path d="M4 27H32" stroke-dasharray="2 2"/><path d="M10 34V29M18 34V29M26 34V29"/>'
+    "fluid_bed_dryer": '<path d="M4 3V27M32 3V27"/><path d="M4 27H32" stroke-dasharray="2 2"/><path d="M10 34V29M18 34V29M26 34V29"/>'
     '<circle cx="10" cy="20" r="2"/><circle cx="18" cy="14" r="2"/><circle cx="26" cy="19" r="2"/><circle cx="24" cy="9" r="2"/>',
     "chute": '<path d="M3 5L27 26H34M3 13L25 32H34"/><circle cx="9" cy="14" r="1.3"/><circle cx="16" cy="20" r="1.3"/>'
     '<circle cx="23" cy="26" r="1.3"/>',

@@ -78,7 +78,7 @@ def test_shares_are_those_of_the_lognormal_distribution():
 def test_a_quantile_is_where_the_straight_cumulative_curve_has_it(weights, quantile):
     shares = (np.array(weights) + 1e-3) / (np.sum(weights) + 1e-3 * len(weights))
     found = sum(reached(list(np.cumsum(shares)), quantile))
-    assert found == pytest.approx(np.interp(quantile, [0.0, *np.cumsum(shares)], np.arange(len(shares) + 1)), abs=2e-3)
+    assert found == pytest.approx(np.interp(quantile, [0.0, *np.cumsum(shares)], np.arange(len(shares) + 1)), abs=2e-2)
     inner = reached(list(np.cumsum(shares)), quantile, width=1e-12)
     assert sum(inner) == pytest.approx(np.interp(quantile, [0.0, *np.cumsum(shares)], np.arange(len(shares) + 1)), abs=1e-6)
 
