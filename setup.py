@@ -14,7 +14,13 @@ from setuptools import Extension, setup
 # Results have to be the same bytes from run to run and compiler to compiler: no fused operations, no reordering.
 COMPILE_FLAGS = ["-O3", "-ffp-contract=off", "-std=c11", "-fno-math-errno"]
 # kernel name -> further arguments of setuptools.Extension, such as {"libraries": ["m"]}
-EXTRA: dict[str, dict[str, Any]] = {"_integrator": {"sources": ["csrc/radau.c"], "depends": ["csrc/radau.h"]}}
+EXTRA: dict[str, dict[str, Any]] = {
+    "_integrator": {"sources": ["csrc/radau.c"], "depends": ["csrc/radau.h"]},
+    "_tracers": {
+        "sources": ["csrc/seats.c", "csrc/population_balance_growth.c"],
+        "depends": ["csrc/seats.h", "csrc/population_balance.h"],
+    },
+}
 
 
 def extension(pyx: Path) -> Extension:

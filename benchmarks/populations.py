@@ -71,17 +71,22 @@ class Case:
 
     def cell_contents(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """Return the exact numbers and volumes of particles in the cells at the end, by Gauss's rule with 20 points in each."""
-        nodes, weights = np.polynomial.legendre.leggauss(20)
         top = np.minimum(grid.edges[1:], self.whole[0]) if self.whole else grid.edges[1:]
-        half, middle = 0.5 * (top - grid.edges[:-1]), 0.5 * (top + grid.edges[:-1])
-        x = middle[:, None] + half[:, None] * nodes
-        density = self.density(x.ravel()).reshape(x.shape)
-        number, volume = half * (density @ weights), half * ((density * x) @ weights)
+        edges = np.append(grid.edges[:-1], top[-1])
+        number, volume = cell_integrals(self.density, edges), cell_integrals(lambda x: x * self.density(x), edges)
         if self.whole:
             size, whole = self.whole
             number[-1] += whole
             volume[-1] += size * whole
         return number, volume
+
+
+def cell_integrals(density: Callable[[np.ndarray], np.ndarray], edges: np.ndarray) -> np.ndarray:
+    """Return the integrals of a density between edges, by Gauss's rule with 20 points in each cell."""
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    half, middle = 0.5 * np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    x = middle[:, None] + half[:, None] * nodes
+    return half * (density(x.ravel()).reshape(x.shape) @ weights)
 
 
 def _exponential(grid: Grid) -> np.ndarray:

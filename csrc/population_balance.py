@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -201,11 +201,11 @@ class PopulationBalance:
         return first, last
 
     @cached_property
-    def compiled(self) -> compiled.Balance:
-        """The balance as the compiled kernel takes it."""
+    def tables(self) -> tuple[Any, ...]:
+        """What compiled kernels are made of: see population_balance.h."""
         grid, aggregation, breakage, growth = self.grid, self.aggregation, self.breakage, self.growth
         first, last = self.rows
-        return compiled.Balance(
+        return (
             grid.pivots,
             1 / grid.gaps,
             None if aggregation is None else aggregation.collisions,
@@ -218,6 +218,11 @@ class PopulationBalance:
             first,
             last,
         )
+
+    @cached_property
+    def compiled(self) -> compiled.Balance:
+        """The balance as the compiled kernel takes it."""
+        return compiled.Balance(*self.tables)
 
 
 def rates(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None = None) -> Array:

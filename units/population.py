@@ -11,6 +11,9 @@ writes how particles come, go and share volume with other phases as Constraints 
 | a, b, g | `intensity` | coefficients of aggregation, breakage, growth | - |
 | B | `intensity["nucleation"]` | nucleation rate | 1/(m3 s) |
 | phi | `particle_volume` | volume of particles per volume, sum of x_i N_i | - |
+| T_ik | `tracer` | what the particles of cell i hold of k: liquid, a drug; per volume of the vessel or suspension | kg/m3 |
+| dT_ik/dt | `tracer_rate` | its derivative, as the unit's own balance determines it | kg/(m3 s) |
+| Q_ik | `tracer_conversion` | rate of change as particles aggregate, break and grow: see :mod:`csrc.tracers` | kg/(m3 s) |
 
 Volumes are in m3 and numbers in 1/m3, whatever the balance means by them. All Vars have the unit that stands here but `intensity`, which
 is a number: nucleation multiplies the shares of nuclei in 1/(m3 s).
@@ -18,25 +21,36 @@ is a number: nucleation multiplies the shares of nuclei in 1/(m3 s).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 from numpy.typing import ArrayLike
 from pyomo.dae import DerivativeVar
 from pyomo.environ import units as u
 
 from csrc import population_balance
+from csrc.tracers import Tracers, checked_content, tracer_function
 from solvers.declare import VectorFunction, nominal
 from solvers.errors import UsageError
 
 __all__ = ["add_population", "population_balance"]
 
 
-def add_population(block: Any, time: Any, balance: population_balance.PopulationBalance, start: ArrayLike, name: str = "population") -> Any:
+def add_population(
+    block: Any,
+    time: Any,
+    balance: population_balance.PopulationBalance,
+    start: ArrayLike,
+    name: str = "population",
+    tracers: Sequence[str] = (),
+    contents: ArrayLike | None = None,
+) -> Any:
     """Add a block with the numbers of particles in cells and the rates of a population balance; return it.
 
-    The block has no equation for `number_rate`: the unit writes it, in a closed vessel as `number_rate == conversion`. `intensity` is fixed
-    to 1 (nucleation to 0); free or profile it to control a process.
+    The block has no equation for `number_rate`: the unit writes it, in a closed vessel as `number_rate == conversion`, and with tracers
+    `tracer_rate == tracer_conversion`. `intensity` is fixed to 1 (nucleation to 0); free or profile it to control a process.
 
     Parameters
     ----------
@@ -45,10 +59,12 @@ def add_population(block: Any, time: Any, balance: population_balance.Population
     balance : what happens to the particles.
     start : (n,) numbers at the first time in 1/m3, not negative.
     name : of the block.
+    tracers : names of what particles hold, e.g. ``("liquid", "api")``; `tracer[t, i, name]`.
+    contents : (n, tracers) what they hold at the first time in kg/m3, nothing if not given.
 
     Raises
     ------
-    UsageError : numbers of another length, negative or not finite.
+    UsageError : numbers or contents of another shape, negative or not finite; a name given twice.
     """
     try:
         first = population_balance.checked_number(balance.grid, start)
@@ -72,4 +88,35 @@ def add_population(block: Any, time: Any, balance: population_balance.Population
     own.particle_number = pyo.Expression(time, rule=lambda b, t: sum(own.number[t, i] for i in own.cell))
     for i in own.cell:
         own.number[time.first(), i].fix(float(first[i]))
+    if tracers:
+        _add_tracers(own, time, balance, first, tuple(tracers), contents)
     return own
+
+
+def _add_tracers(
+    own: Any, time: Any, balance: population_balance.PopulationBalance, number: Any, names: tuple[str, ...], contents: Any
+) -> None:
+    """Add what particles hold, its rates, and its sum over the cells, `tracer_total`."""
+    if len(set(names)) < len(names):
+        raise UsageError(f"a tracer of {own.local_name} is named twice", names=list(names), hint="give each tracer a name of its own")
+    carried = Tracers(balance, len(names))
+    try:
+        first = checked_content(carried, number, np.zeros((balance.grid.cells, len(names))) if contents is None else contents)
+    except ValueError as error:
+        raise UsageError(f"contents of {own.local_name}: {error}", hint="a row for each cell, a column for each tracer, in kg/m3") from None
+    start = {(i, name): float(first[i, k]) for i in own.cell for k, name in enumerate(names)}
+    own.tracer_name = pyo.Set(initialize=list(names), ordered=True)
+    at, rate = (time, own.cell, own.tracer_name), u.kg / u.m**3 / u.s
+    own.tracer = pyo.Var(*at, initialize=lambda b, t, i, k: start[i, k], units=u.kg / u.m**3, doc="what the particles of a cell hold")
+    own.tracer_rate = DerivativeVar(own.tracer, wrt=time, units=rate, doc="rate of change of what the particles of a cell hold")
+    own.tracer_conversion = pyo.Var(*at, initialize=0.0, units=rate, doc="what particles bring into a cell by the population balance")
+    nominal(own.tracer, float(first.max()) or 1.0)
+    own.tracer_law = VectorFunction(
+        tracer_function(carried),
+        inputs=[own.number, own.tracer, own.intensity],
+        outputs=[own.tracer_conversion],
+        doc="tracers of particles",
+    )
+    own.tracer_total = pyo.Expression(time, own.tracer_name, rule=lambda b, t, k: sum(own.tracer[t, i, k] for i in own.cell))
+    for (i, name), value in start.items():
+        own.tracer[time.first(), i, name].fix(value)

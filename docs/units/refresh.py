@@ -48,6 +48,7 @@ from units.source import Source
 from units.splitter import Splitter
 from units.stream import Material
 from units.tablet_quality import TabletTester
+from units.twin_screw_granulator import TwinScrewGranulator
 from units.weibull_dissolution import WeibullDissolution
 
 HERE = Path(__file__).parent
@@ -65,6 +66,7 @@ PAGES = {
     **{"conical_mill": ConicalMill, "fluid_bed_dryer": FluidBedDryer},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
     **{"dissolution": DissolutionTester, "weibull_dissolution": WeibullDissolution, "tablet_quality": TabletTester},
+    **{"twin_screw_granulator": TwinScrewGranulator},
     **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
     **{"overflow": OverflowReactor},
     **{"penicillin": PenicillinReactor, "cho_batch": ChoBatchReactor, "cho_fed_batch": ChoFedBatchReactor},

@@ -23,6 +23,8 @@ _ICONS = {
     "feed_frame": '<path d="M14 2V8M22 2V8"/><path d="M3 8H33V26H3z"/><path d="M11 12V22M6 17H16M25 12V22M20 17H30"/><path d="M25 26V33"/>',
     "tablet_press": '<path d="M13 2H23V11H13z"/><path d="M4 14H13V22H4zM23 14H32V22H23z"/>'
     '<path d="M13 25H23V34H13z"/><rect x="14" y="15" width="8" height="6" rx="3"/>',
+    "twin_screw_granulator": '<rect x="2" y="12" width="32" height="14" rx="2"/><path d="M6 12L12 26M12 12L18 26M18 12L24 26M24 12L30 26"/>'
+    '<path d="M7 4V12M29 26V33"/><circle cx="18" cy="6" r="2"/>',
     "liquid_source": '<path d="M4 6V32H22V6M4 16H22"/><path d="M22 26H34M29 21L34 26L29 31"/>',
     "liquid_sink": '<path d="M8 8V33H30V8M8 20H30"/><path d="M19 2V16M14 11L19 16L24 11"/>',
     **dict.fromkeys(

@@ -431,6 +431,15 @@ LADDER: tuple[Rung, ...] = (
             ("breakage", "binary breakage S = v", 10.0, 40.0, 11.0, "Ziff and McGrady (1985)"),
         )
     ),
+    _closed(
+        "population-liquid",
+        Group.KERNEL,
+        "liquid that aggregating particles took up, each at the same rate, at t = 10",
+        {"liquid": 2 * math.log(6.0)},
+        partial(populations.wetted, 10.0),
+        source=HAND,
+        agreed=10.0,
+    ),
     _optimum("pairs", "most particles of two units, 4/27, by time and speed", 4 / 27, 6.0, optima.most_pairs, HAND, Standing.CLOSED_FORM),
     _optimum("regulator", "least cost, tanh(1)", 0.7615941559557649, 8.0, optima.regulator, HAND, Standing.CLOSED_FORM),
     _optimum("car-time", "shortest time of the car on 400 elements", 16.4703560632, 4.5, optima.car, HAND, Standing.CLOSED_FORM),

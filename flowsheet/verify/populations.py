@@ -6,7 +6,7 @@ that nothing overflows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyomo.environ as pyo
@@ -35,6 +35,31 @@ def constant_kernel_gamma(x: Array, t: float) -> Array:
     """Return n from 4 x exp(-2 x) by K = 1 (Scott 1968)."""
     slow = 2 * x * np.sqrt(t / (t + 2))
     return 4 * (np.exp(slow - 2 * x) - np.exp(-slow - 2 * x)) / (np.sqrt(t) * (t + 2) ** 1.5)
+
+
+def constant_kernel_of_modes(x: Array, t: float, modes: Sequence[tuple[float, float, float]]) -> tuple[Array, Array]:
+    """Return n, and the density of a tracer, from two exponential populations of different composition by K = 1.
+
+    With Laplace's transforms of the number g(s) and of the tracer h(s) at the start, those at t are (1 - b)^2 g / (1 - b g) and
+    (1 - b)^2 h / (1 - b g)^2, b = t / (2 + t); derived by hand from g' = g^2 / 2 - M0 g in two components (Scott 1968 for one).
+
+    Parameters
+    ----------
+    modes : (number, mean volume, share of the volume that is the tracer) of each; their numbers add up to 1, their means differ.
+    """
+    (n1, m1, y1), (n2, m2, y2) = modes
+    b = t / (2 + t)
+    one, other = np.array([m1, 1.0]), np.array([m2, 1.0])  # 1 + m s
+    number = n1 * other + n2 * one
+    tracer = y1 * n1 * m1 * np.polymul(other, other) + y2 * n2 * m2 * np.polymul(one, one)
+    roots = np.roots(np.polymul(one, other) - b * np.concatenate(([0.0], number)))
+    found = np.zeros((2, *np.shape(x)))
+    for root, rest in (roots, roots[::-1]):
+        decay, apart = np.exp(root * x), root - rest
+        value, slope = np.polyval(tracer, root) / apart**2, np.polyval(np.polyder(tracer), root) / apart**2
+        found[0] += np.polyval(number, root) / apart / (m1 * m2) * decay
+        found[1] += (slope - 2 * value / apart + value * x) / (m1 * m2) ** 2 * decay
+    return (1 - b) ** 2 * found[0], (1 - b) ** 2 * found[1]
 
 
 def sum_kernel(x: Array, t: float) -> Array:
@@ -125,3 +150,20 @@ def vessel(process: str, end: float, largest: float, cells: int = 60) -> Run:
     model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
     names = ("population.particle_number", "population.particle_volume")
     return simulated(model, [0.0, end], lambda trajectory: [trajectory[name][-1] for name in names])
+
+
+def wetted(end: float, cells: int = 40) -> Run:
+    """Return what runs particles that aggregate at a constant rate, while each takes up liquid at the same rate, and reads the liquid."""
+    grid = population_balance.Grid.geometric(1e-5, 400.0, cells)
+    model = timed_model(end)
+    own = add_population(
+        model, model.t, PROCESSES["constant"](grid), population_balance.gamma_distribution(grid, 1.0, 1.0), tracers=["liquid"]
+    )
+    model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
+    uptake = 1.0 * pyo.units.kg / pyo.units.s
+    model.wet = pyo.Constraint(
+        model.t,
+        own.cell,
+        rule=lambda m, t, i: own.tracer_rate[t, i, "liquid"] == own.tracer_conversion[t, i, "liquid"] + uptake * own.number[t, i],
+    )
+    return simulated(model, [0.0, end], lambda trajectory: [trajectory["population.tracer_total[liquid]"][-1]])

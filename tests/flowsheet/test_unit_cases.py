@@ -14,6 +14,7 @@ from scipy.special import gammainc, ndtr
 
 from flowsheet import load_case, run_case
 from flowsheet.results import Results
+from units.sizes import SizeClasses
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -38,6 +39,7 @@ PAGES = {
     "sensor": ("sensor",),
     "ratio": ("ratio",),
     "pid": ("pid",),
+    "twin_screw_granulator": ("twin_screw_granulator",),
     "liquid_source": ("liquid_source", "liquid_sink"),
     "bioreactor_monod": ("bioreactor",),
     "bioreactor_cho_batch": ("cho_batch",),
@@ -275,6 +277,25 @@ def pid(results: Results) -> None:
     assert above == pytest.approx(0.2 * hours * np.exp(-2 * hours), abs=1e-6)
     assert above.max() == pytest.approx(0.1 / math.e, abs=1e-6)
     assert results["vessel.molarity[salt]"] == pytest.approx(10.0, rel=1e-7)
+
+
+@form
+def twin_screw_granulator(results: Results) -> None:
+    """Lumps break into the next class; the holdup is what flows in the measured residence time."""
+    sizes = SizeClasses(62.5e-6, 4e-3, 6)
+    for time, flow, residence in ((15 * MINUTE, 4 * KG_H, 21.15), (30 * MINUTE, 6 * KG_H, 25.27)):
+        at = int(np.searchsorted(results.t, time)) - (time < results.t[-1])
+        assert results["granulator.residence_time"][at] == pytest.approx(residence, abs=0.01)
+        tau = results["granulator.residence_time"][at]
+        assert results["granulator.holdup[water]"][at] == pytest.approx(0.2 * flow * tau, rel=1e-6)
+        falling = 0.0
+        for k in range(6, 0, -1):
+            selection = 0.5 * math.exp(-5 * 0.2) * (sizes.diameters[k - 1] / 1e-3) ** 2 if k > 1 else 0.0
+            entering = results[f"granulator.inlet_flow[size_{k}]"][at]
+            mass = (entering + falling) / (1 / tau + selection)
+            assert results[f"granulator.mass[1,size_{k}]"][at] == pytest.approx(mass, rel=1e-5)
+            falling = selection * mass
+    assert balance_of(results, "water") + results["granulator.holdup[water]"][-1] == pytest.approx(0.2 * 2.5, rel=1e-6)
 
 
 @form

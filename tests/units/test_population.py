@@ -121,3 +121,64 @@ def test_two_populations_in_one_model():
     total = trajectory["fine.particle_volume"][-1] + trajectory["coarse.particle_volume"][-1]
     assert total == pytest.approx(3.0, rel=1e-8)
     assert trajectory["fine.particle_volume"][-1] == pytest.approx(np.exp(-0.25), rel=1e-7)
+
+
+# ---- tracers ----
+
+
+def vessel_with_tracers(contents: np.ndarray | None = None, tracers: tuple[str, ...] = ("liquid", "api")) -> ConcreteModel:
+    """A closed vessel into which liquid is sprayed, 0.1 kg/(m3 s), onto particles by their volume."""
+    law = balance()
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 5))
+    start, x = pb.gamma_distribution(law.grid, 1.0, 1.0), law.grid.pivots
+    if contents is None:
+        contents = np.stack((np.zeros(CELLS), 0.3 * x * start), axis=1)
+    own = add_population(model, model.t, law, start, tracers=tracers, contents=contents)
+    model.closed = Constraint(model.t, own.cell, rule=lambda m, t, i: own.number_rate[t, i] == own.conversion[t, i])
+    spray = 0.1 * u.kg / u.m**3 / u.s
+
+    def held(m, t, i, k):
+        share = float(x[i]) * u.m**3 * own.number[t, i] / own.particle_volume[t]
+        return own.tracer_rate[t, i, k] == own.tracer_conversion[t, i, k] + (spray * share if k == "liquid" else 0 * spray)
+
+    model.held = Constraint(model.t, own.cell, own.tracer_name, rule=held)
+    return model
+
+
+def test_tracers_keep_what_is_brought_in():
+    """Liquid grows by what is sprayed, the drug stays; both in proportion to volume, as they were brought in so."""
+    model = vessel_with_tracers()
+    assert_units_consistent(model)
+    system = lower(model)
+    assert (len(system.states), len(system.algebraics)) == (3 * CELLS, 0)
+    trajectory = simulate(system, [0.0, 2.0, 5.0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(trajectory["population.tracer_total[liquid]"], [0.0, 0.2, 0.5], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(trajectory["population.tracer_total[api]"], 0.3, rtol=1e-10)
+    x = balance().grid.pivots
+    for i in (30, 45, 50):
+        volume = x[i] * trajectory[f"population.number[{i}]"][-1]
+        assert trajectory[f"population.tracer[{i},api]"][-1] == pytest.approx(0.3 * volume, rel=1e-6)
+        assert trajectory[f"population.tracer[{i},liquid]"][-1] == pytest.approx(0.5 * volume, rel=1e-6)
+
+
+def test_sensitivity_of_what_a_cell_holds_agrees_with_differences():
+    name, output = "population.intensity[aggregation]", "population.tracer[45,liquid]"
+    found = sensitivities(vessel_with_tracers(), [name], [output], [0.0, 1.0], rtol=1e-9, atol=1e-12)[output, name][-1]
+    ends = []
+    for factor in (0.999, 1.001):
+        model = vessel_with_tracers()
+        model.population.intensity[:, "aggregation"].fix(factor)
+        ends.append(simulate(model, [0.0, 1.0], rtol=1e-11, atol=1e-14)[output][-1])
+    assert found == pytest.approx((ends[1] - ends[0]) / 0.002, rel=1e-5)
+
+
+@pytest.mark.parametrize("contents", [np.zeros((CELLS, 1)), -np.ones((CELLS, 2)), np.full((CELLS, 2), np.nan)])
+def test_wrong_contents_are_refused(contents):
+    with pytest.raises(UsageError, match="contents of population"):
+        vessel_with_tracers(contents)
+
+
+def test_a_tracer_named_twice_is_refused():
+    with pytest.raises(UsageError, match="named twice"):
+        vessel_with_tracers(tracers=("api", "api"))
