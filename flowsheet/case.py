@@ -13,6 +13,7 @@ from flowsheet.registry import UnitType
 from flowsheet.schema import SCHEMA
 from solvers.declare import Direction, Phase, Profile
 from units.liquid import LiquidComponent
+from units.sizes import SizeClasses
 from units.stream import Material
 
 
@@ -149,6 +150,7 @@ class Case:
     rtol, atol : tolerances of the simulation.
     display : chosen display units by kind of quantity.
     materials : components by name, powders and then what liquids hold, in the order of the file.
+    sizes : classes in which particle sizes are followed, if they are.
     units, streams, signals, phases, profiles, specifications, uniformity, data : in the order of the file.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
@@ -171,6 +173,7 @@ class Case:
     specifications: tuple[Specification, ...]
     uniformity: tuple[UniformitySpec, ...]
     data: tuple[DataSpec, ...] = ()
+    sizes: SizeClasses | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     file: Path | None = field(default=None, compare=False)
 
@@ -196,13 +199,8 @@ class Case:
             "display": dict(self.display),
             # JSON with sorted keys, from which the hash is made, would lose the order
             "order": {section: names for section, names in order.items() if names},
-            "materials": {
-                name: {
-                    **{key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")},
-                    **({"substance": material.substance} if material.substance else {}),
-                }
-                for name, material in powders.items()
-            },
+            **({"sizes": _resolved_sizes(self.sizes)} if self.sizes else {}),
+            "materials": {name: _resolved_material(material) for name, material in powders.items()},
             **({"components": {name: {"amount": c.measure.amount} for name, c in liquid.items()}} if liquid else {}),
             "units": {unit.name: _resolved_unit(unit) for unit in self.units},
             "streams": [stream.resolved for stream in self.streams],
@@ -231,6 +229,21 @@ class Case:
         }
 
 
+def _resolved_sizes(sizes: SizeClasses) -> dict[str, Any]:
+    return {**{key: {"value": getattr(sizes, key), "unit": "m"} for key in ("smallest", "largest")}, "classes": sizes.classes}
+
+
+def _resolved_material(material: Material) -> dict[str, Any]:
+    """Return what is said of a material; what is not given is left out."""
+    return {
+        **{key: {"value": getattr(material, key), "unit": "kg/m^3"} for key in ("true_density", "bulk_density")},
+        **({"substance": material.substance} if material.substance else {}),
+        **({"median_size": {"value": material.median_size, "unit": "m"}} if material.median_size else {}),
+        **({"size_spread": material.size_spread} if material.size_spread else {}),
+        **({"moisture": True} if material.moisture else {}),
+    }
+
+
 def _resolved_unit(unit: UnitSpec) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": unit.type.name}
     for parameter in unit.type.contract.declared(unit.parameters):
@@ -256,6 +269,8 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {key: resolved[key] for key in ("schema", "name", "title", "description", "solver", "display")}
     document["horizon"] = _text(resolved["horizon"], "s")
     document["output"] = {"interval": _text(resolved["output"]["interval"], "s")}
+    if "sizes" in resolved:
+        document["sizes"] = _plain(resolved["sizes"])
     for section, names in resolved["order"].items():
         document[section] = {name: _plain(resolved[section][name]) for name in names}
     for section in ("streams", "signals"):

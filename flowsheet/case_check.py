@@ -296,6 +296,13 @@ def _read_choice(check: Checker, key: Key, value: object, path: KeyPath) -> str 
     return None
 
 
+def _read_flag(check: Checker, key: Key, value: object, path: KeyPath) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    check.problem(path, f"expected true or false (got {shown(value)})", "true, false")
+    return None
+
+
 def _read_raw(check: Checker, key: Key, value: object, path: KeyPath) -> object:
     return value
 
@@ -310,5 +317,6 @@ READERS: dict[Kind, Callable[[Checker, Key, Any, KeyPath], Any]] = {
     Kind.ENDPOINT: _read_endpoint,
     Kind.VARIABLE: _read_variable,
     Kind.CHOICE: _read_choice,
+    Kind.FLAG: _read_flag,
     Kind.RAW: _read_raw,
 }

@@ -30,6 +30,8 @@ from solvers.errors import CaseError, Complaint, UsageError
 from solvers.suggest import did_you_mean
 from units.liquid import LiquidComponent
 from units.parameter import Parameter
+from units.powders import Powders
+from units.sizes import SizeClasses
 from units.stream import MASS, MEASURES, Material
 
 Component = Material | LiquidComponent
@@ -74,7 +76,8 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     interval = _interval(check, output["interval"], horizon)
     display = read_display(check, top["display"])
     materials = _read_materials(check, top["materials"]) | _read_components(check, top["components"], top["materials"])
-    units = _read_units(check, top["units"], materials)
+    sizes = _read_sizes(check, top["sizes"], materials)
+    units = _read_units(check, top["units"], materials, sizes)
     streams = _read_streams(check, top["streams"], units)
     signals = _read_signals(check, top["signals"], units, {stream.name for stream in streams})
     driven = {signal.target: f"the signal {signal.name}" for signal in signals}
@@ -112,6 +115,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         specifications=specifications,
         uniformity=uniformity,
         data=data,
+        sizes=sizes,
         warnings=tuple(in_order(check.warnings)),
         file=file,
     )
@@ -245,6 +249,7 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Component]:
         if None in values.values():
             # something of it is wrong; units may still be read with it
             values = {"true_density": 1000.0, "bulk_density": 500.0, "substance": values["substance"] or ""}
+            values |= {"moisture": bool(table.get("moisture", False))}
         try:
             materials[name] = Material(name, **values)
         except CaseError as error:
@@ -254,10 +259,34 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Component]:
     return materials
 
 
+def _read_sizes(check: Checker, table: object, materials: Mapping[str, Component]) -> SizeClasses | None:
+    """Return the size classes, if there are any that every material fits."""
+    powders = {name: material for name, material in materials.items() if isinstance(material, Material)}
+    if table is None:
+        for name in (name for name, material in powders.items() if material.median_size):
+            check.warn(("materials", name, "median_size"), "is of no use without size classes", "add a table [sizes], or leave it out")
+        return None
+    before = len(check.problems)
+    values = read_table(check, table, ("sizes",), schema.SIZES)
+    if None in values.values():
+        return None
+    place: KeyPath = ("sizes",)
+    try:
+        sizes = SizeClasses(**values)
+        place = ("materials",)
+        if len(check.problems) == before:
+            Powders(powders, sizes)
+    except CaseError as error:
+        for complaint in error.complaints:
+            check.complaint(place, complaint, at_key=len(complaint.key) < 2)
+        return None
+    return sizes
+
+
 # --- units -----------------------------------------------------------------------------------------------------------
 
 
-def _read_units(check: Checker, tables: object, materials: Mapping[str, Component]) -> _Units:
+def _read_units(check: Checker, tables: object, materials: Mapping[str, Component], sizes: SizeClasses | None) -> _Units:
     units = _Units()
     cells = 0.0
     given = tables if isinstance(tables, dict) else {}
@@ -269,13 +298,12 @@ def _read_units(check: Checker, tables: object, materials: Mapping[str, Componen
             units.specs[name] = spec
             units.broken.discard(name)
             cells += sum(spec.parameters[p.name] for p in spec.type.contract.parameters if p.integer)
-    if cells * len(materials) > schema.MOST_EQUATIONS:
-        check.problem(
-            ("units",), f"all units together ask for about {cells * len(materials):.2g} equations", f"at most {schema.MOST_EQUATIONS}"
-        )
+    asked = cells * (len(materials) + (sizes.classes if sizes else 0))
+    if asked > schema.MOST_EQUATIONS:
+        check.problem(("units",), f"all units together ask for about {asked:.2g} equations", f"at most {schema.MOST_EQUATIONS}")
     elif materials:
         for name in list(units.specs):
-            _build_alone(check, units, name, materials)
+            _build_alone(check, units, name, materials, sizes)
     return units
 
 
@@ -324,10 +352,10 @@ def _expected(parameter: Parameter) -> str:
     return f"{parameter.allowed()}{each}"
 
 
-def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[str, Component]) -> None:
+def _build_alone(check: Checker, units: _Units, name: str, materials: Mapping[str, Component], sizes: SizeClasses | None) -> None:
     """Build one unit by itself, to hear what it says of its parameters together and to learn its variables."""
     spec = units.specs[name]
-    alone = Flowsheet(1.0, materials)
+    alone = Flowsheet(1.0, materials, sizes)
     try:
         block = alone.add(name, spec.type.block, **spec.parameters)
     except (CaseError, UsageError) as error:

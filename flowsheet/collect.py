@@ -26,6 +26,7 @@ from flowsheet.results import (
     make_fields,
 )
 from flowsheet.results_layout import canonical_json
+from flowsheet.sizes import sizes_of_case
 from flowsheet.tables import balance_row, fit_row, specification_row, uniformity_row
 from solvers import Status, Trajectory
 from units.stream import MEASURES
@@ -33,7 +34,8 @@ from units.stream import MEASURES
 PACKAGES = ("pharmaflowsheet", "pyomo", "casadi", "scikit-sundae", "numpy", "scipy", "h5py")
 """Distributions whose versions may change a result."""
 
-COMPONENT = "component"
+COMPONENT, SIZE_CLASS, CARRIED = "component", "size_class", "carried"
+"""Names of the dimensions of components of powders, of size classes, and of both."""
 
 
 def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: Trajectory, *, stopped_because: str = "") -> Results:
@@ -59,7 +61,7 @@ def collect_results(case: Mapping[str, Any], model: ConcreteModel, trajectory: T
         stopped_because = "the run did not reach its end"
     return Results(
         t=np.asarray(trajectory.t, dtype=float),
-        fields=_name_dimensions(raw, model, tuple(case.get("materials", {}))),
+        fields=_name_dimensions(raw, model, _label_lists(case)),
         events=tuple(trajectory.events),
         status=trajectory.status,
         stopped_because=stopped_because,
@@ -87,15 +89,24 @@ def installed_versions() -> dict[str, str]:
     return found
 
 
-def _name_dimensions(raw: tuple[Field, ...], model: ConcreteModel, components: tuple[str, ...]) -> tuple[Field, ...]:
+def _label_lists(case: Mapping[str, Any]) -> dict[tuple, str]:
+    """Return the lists of labels that every flowsheet has, with the names of their dimensions."""
+    components = tuple(case.get("materials", {}))
+    sizes = sizes_of_case(case)
+    if sizes is None:
+        return {components: COMPONENT}
+    return {components: COMPONENT, sizes.names: SIZE_CLASS, components + sizes.names: CARRIED}
+
+
+def _name_dimensions(raw: tuple[Field, ...], model: ConcreteModel, lists: Mapping[tuple, str]) -> tuple[Field, ...]:
     """Give dimensions the names of the model's sets, as long as one name stands for one list of labels."""
-    known: dict[str, tuple] = {COMPONENT: components}
+    known: dict[str, tuple] = {name: labels for labels, name in lists.items()}
     named = []
     for field in raw:
         proposals = _set_names(model, field)
         dimensions = []
         for fallback, proposal, labels in zip(field.dimensions, proposals, field.labels, strict=True):
-            name = COMPONENT if labels == components else proposal or fallback
+            name = lists.get(labels) or proposal or fallback
             if known.setdefault(name, labels) != labels:
                 name = fallback
             known.setdefault(name, labels)

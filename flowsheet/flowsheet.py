@@ -23,6 +23,8 @@ from flowsheet.signals import driven, readable, signal_faults, wire
 from solvers.declare import Phase
 from solvers.errors import Complaint, StructureError, UsageError
 from units.liquid import LiquidComponent
+from units.powders import Powders
+from units.sizes import SizeClasses
 from units.stream import Material, carries
 
 
@@ -33,6 +35,12 @@ class Flowsheet:
     ----------
     horizon : simulated time (s), positive.
     materials : components by name, powders and what liquids hold; every unit knows all of the kind that it handles.
+    sizes : classes in which particle sizes are followed; None if they are not.
+
+    Raises
+    ------
+    UsageError : the horizon is not positive, or there is no material.
+    CaseError : sizes are followed, and a material does not say what it needs for that (:class:`units.powders.Powders`).
 
     >>> from units.source import Source
     >>> from units.sink import Sink
@@ -44,12 +52,14 @@ class Flowsheet:
     'bin.inlet'
     """
 
-    def __init__(self, horizon: float, materials: Mapping[str, Material | LiquidComponent]) -> None:
+    def __init__(self, horizon: float, materials: Mapping[str, Material | LiquidComponent], sizes: SizeClasses | None = None) -> None:
         if not (math.isfinite(horizon) and horizon > 0):
             raise UsageError(f"the horizon has to be positive and finite (got {horizon!r} s)")
         if not materials:
             raise UsageError("a flowsheet needs at least one material")
         self.materials = dict(materials)
+        self.sizes = sizes
+        self._powders()
         self.streams: list[tuple[str, str]] = []
         self.signals: list[tuple[str, str]] = []
         self._liquid: dict[str, tuple[str, str]] = {}
@@ -80,7 +90,7 @@ class Flowsheet:
             raise UsageError(f"there is already something called {name!r}", names=[name])
         block_class = unit_type(kind).block if isinstance(kind, str) else kind
         contract = contract_of(block_class)
-        known = contract.known(self.materials)
+        known = self._powders() if contract.handles is Material else contract.known(self.materials)
         if not known:
             what = "component" if issubclass(contract.handles, LiquidComponent) else "material"
             raise UsageError(f"unit {name!r} needs at least one {what}, and the flowsheet has none of its kind", names=[name])
@@ -96,6 +106,9 @@ class Flowsheet:
                 self._model.del_component(name)
         self._ports[name] = Ports(tuple(contract.inlets(parameters)), tuple(contract.outlets(parameters)))
         return self._model.component(name)
+
+    def _powders(self) -> Powders:
+        return Powders({name: each for name, each in self.materials.items() if isinstance(each, Material)}, self.sizes)
 
     def connect(self, source: str, target: str, name: str = "") -> None:
         """Join an outlet to an inlet, or let a variable of one unit drive an input of another: a signal.
@@ -217,7 +230,7 @@ class Flowsheet:
             raise StructureError(
                 f"{source.name} and {target.name} carry different things: only one of them has {text}",
                 names=[source.name, target.name],
-                hint="both ends of a stream need the same components",
+                hint="both ends of a stream need the same components and size classes",
             )
 
 

@@ -56,7 +56,7 @@ def build_flowsheet(case: Case) -> Flowsheet:
     ------
     StructureError : the units of the case cannot be joined as it says.
     """
-    flowsheet = Flowsheet(case.horizon, case.materials)
+    flowsheet = Flowsheet(case.horizon, case.materials, case.sizes)
     for unit in case.units:
         flowsheet.add(unit.name, unit.type.block, **unit.parameters)
     for stream in (*case.streams, *case.signals):

@@ -30,6 +30,8 @@ LARGEST_DATA = 4 << 20
 """Most bytes of a file of measured data."""
 MOST_SAMPLES, MOST_MEASURED = 20_000, 200_000
 """Most rows of measured data, and most values in all."""
+MOST_CLASSES = 200
+"""Most size classes."""
 MOST_COMPONENTS, MOST_UNITS, MOST_STREAMS, MOST_PROFILE_POINTS = 50, 200, 1000, 20_000
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -57,6 +59,7 @@ class Kind(Enum):
     ENDPOINT = auto()
     VARIABLE = auto()
     CHOICE = auto()
+    FLAG = auto()
     RAW = auto()
     """Anything; read later, when what it belongs to is known."""
 
@@ -99,6 +102,7 @@ TOP = (
     Key("output", Kind.RAW, "output points"),
     Key("solver", Kind.RAW, "tolerances"),
     Key("display", Kind.RAW, "units of the report"),
+    Key("sizes", Kind.RAW, "classes in which particle sizes are followed"),
     Key("materials", Kind.RAW, "powders and their properties", required=True),
     Key("components", Kind.RAW, "what liquids hold; a case with them needs no materials"),
     Key("units", Kind.RAW, "unit operations", required=True),
@@ -124,6 +128,21 @@ MATERIAL = (
         "bulk_density", Kind.QUANTITY, "density of the poured powder", "kg/m^3", True, lower=0.0, open_lower=True, plausible=(10.0, 10000.0)
     ),
     Key("substance", Kind.NAME, "what it is a lot of, if there are several lots", default=""),
+    Key(
+        *("median_size", Kind.QUANTITY, "diameter with half of its mass below it, as it is fed", "m"),
+        default=0.0,
+        lower=0.0,
+        open_lower=True,
+        plausible=(1e-7, 1e-2),
+    ),
+    Key("size_spread", Kind.NUMBER, "geometric standard deviation of its diameters", default=0.0, lower=1.0, upper=20.0, open_lower=True),
+    Key("moisture", Kind.FLAG, "true for a liquid that the powder holds, such as water", default=False),
+)
+
+SIZES = (
+    Key("smallest", Kind.QUANTITY, "lower edge of the first size class", "m", True, lower=0.0, open_lower=True, plausible=(1e-8, 1e-3)),
+    Key("largest", Kind.QUANTITY, "upper edge of the last size class", "m", True, lower=0.0, open_lower=True, plausible=(1e-6, 0.1)),
+    Key("classes", Kind.WHOLE, "size classes, geometric in diameter", default=20, lower=2, upper=MOST_CLASSES),
 )
 
 COMPONENT = (

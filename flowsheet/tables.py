@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flowsheet.results import BalanceRow, FitRow, Measurement, Results, SpecificationRow, StreamRow, UniformityRow, split_name
+from flowsheet.sizes import sizes_of_case
 from flowsheet.uniformity import STAGE_1, STAGE_2, TRIALS, acceptance_value, pass_probabilities, take_sample
 from units.stream import MEASURES, VOLUME
 
@@ -298,9 +299,10 @@ def _liquid_rows(results: Results, stream: StreamRow) -> list[LiquidTableRow]:
 
 
 def stream_flows(results: Results, stream: StreamRow) -> dict[str, np.ndarray]:
-    """Return the mass flow (n,) in kg/s of each component of a stream."""
-    flow = results.field(f"{stream.source}_flow")
-    return {str(label): flow.values[:, k] for k, label in enumerate(flow.labels[0])}
+    """Return the mass flow (n,) in kg/s of each component of a stream; size classes, which tell the same mass again, are left out."""
+    flow, sizes = results.field(f"{stream.source}_flow"), sizes_of_case(results.case)
+    classes = () if sizes is None else sizes.names
+    return {str(label): flow.values[:, k] for k, label in enumerate(flow.labels[0]) if label not in classes}
 
 
 def _stream_rows(results: Results, stream: StreamRow) -> list[StreamTableRow]:

@@ -226,7 +226,7 @@ class Reader:
         if place is not None:
             members = [component._data[index] for index in list(component._data) if index_time_is(index, place, time.last)]
         else:
-            seat = time.seat(component)
+            seat = time.seat(component.parent_block())
             members = list(component.values()) if seat is not None and index_time_is(seat.index, seat.place, time.last) else []
         for data in members:
             try:

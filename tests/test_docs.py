@@ -289,6 +289,7 @@ WHERE = {
     "TOP": r"\| top \|.*",
     "OUTPUT": r"\| `\[output\]`.*",
     "SOLVER": r"\| `\[solver\]`.*",
+    "SIZES": r"\| `\[sizes\]`.*",
     "MATERIAL": r"\| `\[materials.*",
     "COMPONENT": r"\| `\[components.*",
     "STREAM": r"\| `\[\[streams\]\]`.*",

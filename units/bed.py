@@ -22,6 +22,7 @@ from pyomo.environ import units as u
 from solvers.declare import nominal
 from units.laws import smooth_absolute
 from units.parameter import Parameter
+from units.powders import carried, of_own_sizes
 from units.stream import FLOW_HEEL, Material, mass_fractions
 from units.transport import INITIAL, add_faces
 
@@ -44,9 +45,9 @@ def add_shares(block: Any, time: Any, materials: Mapping[str, Material], shares:
     Adds the state ``mass[t, k, c]`` (kg) and the Expressions ``level[t]``, ``holdup[t, c]`` (kg) and ``content[t, k, c]`` (mass fractions,
     fading in an empty bed).
     """
-    components = list(materials)
+    components, members = list(materials), carried(materials)
     block.share = pyo.RangeSet(shares)
-    block.mass = pyo.Var(time, block.share, components, initialize=0.0, bounds=(0, None), units=u.kg, doc="powder in a share of the bed")
+    block.mass = pyo.Var(time, block.share, members, initialize=0.0, bounds=(0, None), units=u.kg, doc="powder in a share of the bed")
     block.mass_rate = DerivativeVar(block.mass, wrt=time, units=u.kg / u.s, doc="rate of the powder in a share of the bed")
     nominal(block.mass, 0.1 / shares)
 
@@ -55,13 +56,13 @@ def add_shares(block: Any, time: Any, materials: Mapping[str, Material], shares:
         return smooth_absolute(sum(b.mass[t, k, c] for c in components), MASS_HEEL / shares * u.kg)
 
     # a Var, since an Expression would be written out wherever it stands
-    block.content = pyo.Var(time, block.share, components, initialize=0.0, units=u.dimensionless, doc="mass fraction in a share of the bed")
+    block.content = pyo.Var(time, block.share, members, initialize=0.0, units=u.dimensionless, doc="mass fraction in a share of the bed")
 
-    @block.Constraint(time, block.share, components, doc="mass fraction in a share of the bed")
+    @block.Constraint(time, block.share, members, doc="mass fraction in a share of the bed")
     def composing(b: Any, t: float, k: int, c: str) -> Any:
         return b.content[t, k, c] == b.mass[t, k, c] / b.share_mass[t, k]
 
-    @block.Expression(time, components, doc="powder in the bed by component")
+    @block.Expression(time, members, doc="powder in the bed by component")
     def holdup(b: Any, t: float, c: str) -> Any:
         return sum(b.mass[t, k, c] for k in b.share)
 
@@ -69,9 +70,9 @@ def add_shares(block: Any, time: Any, materials: Mapping[str, Material], shares:
     def level(b: Any, t: float) -> Any:
         return sum(b.holdup[t, c] for c in components)
 
-    @block.Constraint(block.share, components, doc="powder in a share of the bed at the start")
+    @block.Constraint(block.share, members, doc="powder in a share of the bed at the start")
     def start(b: Any, k: int, c: str) -> Any:
-        return b.mass[time.first(), k, c] == b.initial_mass * b.initial_composition[c] / shares
+        return b.mass[time.first(), k, c] == of_own_sizes(materials, c, lambda name: b.initial_mass * b.initial_composition[name] / shares)
 
 
 def add_plug_faces(block: Any, time: Any, components: list[str]) -> None:

@@ -13,6 +13,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_inlets, add_powder_port
 from units.transport import INITIAL, add_delay, add_delay_start
 from units.unit import REV_PER_S, UnitBlock, numbered_inlets
@@ -152,15 +153,15 @@ class ContinuousBlenderData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""
-        components = list(materials)
-        built_in = self.add_parameters(time, components, given)
-        add_inlets(self, time, components, self.inlets(given), "powder into the blender")
-        add_powder_port(self, "outlet", time, components, doc="blend")
+        members = carried(materials)
+        built_in = self.add_parameters(time, list(materials), given)
+        add_inlets(self, time, materials, self.inlets(given), "powder into the blender")
+        add_powder_port(self, "outlet", time, materials, doc="blend")
         cells = built_in["delay_cells"]
-        add_delay(self, time, components, cells, entering=lambda b, t, c: b.feed[t, c], transit=lambda b, t: b.delay)
+        add_delay(self, time, members, cells, entering=lambda b, t, c: b.feed[t, c], transit=lambda b, t: b.delay)
         shares = self._shares(built_in)
-        self._add_tanks(time, components, shares)
-        self._add_start(time.first(), components, shares)
+        self._add_tanks(time, materials, shares)
+        self._add_start(time.first(), materials, shares)
 
     def _shares(self, built_in: Mapping[str, float]) -> tuple[float, ...]:
         speed = built_in["tanks_speed"] / pyo.value(self.reference_speed)
@@ -170,10 +171,11 @@ class ContinuousBlenderData(UnitBlock):
             raise self.refusal("tanks", f"makes {number:.3g} tanks at this speed and throughput", f"there are 1 to {MOST_TANKS}")
         return tank_shares(max(number, 1.0))
 
-    def _add_tanks(self, time: Any, components: list[str], shares: Sequence[float]) -> None:
+    def _add_tanks(self, time: Any, materials: Mapping[str, Material], shares: Sequence[float]) -> None:
+        components, members = list(materials), carried(materials)
         tanks = len(shares)
         self.tank = pyo.RangeSet(tanks)
-        self.mass = pyo.Var(time, self.tank, components, initialize=0.0, bounds=(0, None), units=u.kg, doc="hold-up of a tank")
+        self.mass = pyo.Var(time, self.tank, members, initialize=0.0, bounds=(0, None), units=u.kg, doc="hold-up of a tank")
         nominal(self.mass, 0.1)
         self.mass_rate = DerivativeVar(self.mass, wrt=time, units=u.kg / u.s, doc="rate of the hold-up of a tank")
 
@@ -181,16 +183,16 @@ class ContinuousBlenderData(UnitBlock):
         def rate(b: Any, t: float, k: int) -> Any:
             return discharge_rate(b, t, sum(b.mass[t, k, c] for c in components), b.mean_time * shares[k - 1])
 
-        @self.Constraint(time, self.tank, components, doc="mass balance of a tank")
+        @self.Constraint(time, self.tank, members, doc="mass balance of a tank")
         def mass_balance(b: Any, t: float, k: int, c: str) -> Any:
             entering = b.delayed[t, c] if k == 1 else b.rate[t, k - 1] * b.mass[t, k - 1, c]
             return b.mass_rate[t, k, c] == entering - b.rate[t, k] * b.mass[t, k, c]
 
-        @self.Constraint(time, components, doc="the last tank discharges through the outlet")
+        @self.Constraint(time, members, doc="the last tank discharges through the outlet")
         def discharge(b: Any, t: float, c: str) -> Any:
             return b.outlet_flow[t, c] == b.rate[t, tanks] * b.mass[t, tanks, c]
 
-        @self.Expression(time, components, doc="hold-up by component")
+        @self.Expression(time, members, doc="hold-up by component")
         def holdup(b: Any, t: float, c: str) -> Any:
             return sum(b.mass[t, k, c] for k in b.tank) + sum(b.delay_mass[t, j, c] for j in b.delay_cell)
 
@@ -202,10 +204,10 @@ class ContinuousBlenderData(UnitBlock):
         def residence_time(b: Any, t: float) -> Any:
             return sum(1 / b.rate[t, k] for k in b.tank)
 
-    def _add_start(self, t0: float, components: list[str], shares: Sequence[float]) -> None:
+    def _add_start(self, t0: float, materials: Mapping[str, Material], shares: Sequence[float]) -> None:
         """Add the equations of the start: a flow through tanks and delay cells that leaves the initial hold-up in them."""
-        flow = add_delay_start(self, t0, components)
+        flow = add_delay_start(self, t0, materials)
 
-        @self.Constraint(self.tank, components, doc="hold-up of a tank at the start")
+        @self.Constraint(self.tank, carried(materials), doc="hold-up of a tank at the start")
         def mass_start(b: Any, k: int, c: str) -> Any:
             return b.mass[t0, k, c] == flow(b, c) * b.mean_time * shares[k - 1]

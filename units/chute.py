@@ -9,6 +9,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.parameter import Parameter
+from units.powders import carried, of_own_sizes
 from units.stream import Material, add_powder_port
 from units.transport import INITIAL, add_delay
 from units.unit import UnitBlock
@@ -54,17 +55,17 @@ class ChuteData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""
-        components = list(materials)
+        components, members = list(materials), carried(materials)
         cells = self.add_parameters(time, components, given)["cells"]
-        add_powder_port(self, "inlet", time, components, doc="powder onto the chute")
-        add_powder_port(self, "outlet", time, components, doc="powder off the chute")
-        add_delay(self, time, components, cells, entering=lambda b, t, c: b.inlet_flow[t, c], transit=lambda b, t: b.transit_time[t])
+        add_powder_port(self, "inlet", time, materials, doc="powder onto the chute")
+        add_powder_port(self, "outlet", time, materials, doc="powder off the chute")
+        add_delay(self, time, members, cells, entering=lambda b, t, c: b.inlet_flow[t, c], transit=lambda b, t: b.transit_time[t])
 
-        @self.Constraint(time, components, doc="what has passed leaves through the outlet")
+        @self.Constraint(time, members, doc="what has passed leaves through the outlet")
         def discharge(b: Any, t: float, c: str) -> Any:
             return b.outlet_flow[t, c] == b.delayed[t, c]
 
-        @self.Expression(time, components, doc="powder in the chute by component")
+        @self.Expression(time, members, doc="powder in the chute by component")
         def holdup(b: Any, t: float, c: str) -> Any:
             return sum(b.delay_mass[t, j, c] for j in b.delay_cell)
 
@@ -72,6 +73,8 @@ class ChuteData(UnitBlock):
         def total_mass(b: Any, t: float) -> Any:
             return sum(b.holdup[t, c] for c in components)
 
-        @self.Constraint(self.delay_cell, components, doc="powder in a cell at the start")
+        @self.Constraint(self.delay_cell, members, doc="powder in a cell at the start")
         def start(b: Any, j: int, c: str) -> Any:
-            return b.delay_mass[time.first(), j, c] == b.initial_mass * b.initial_composition[c] / cells
+            return b.delay_mass[time.first(), j, c] == of_own_sizes(
+                materials, c, lambda name: b.initial_mass * b.initial_composition[name] / cells
+            )

@@ -12,6 +12,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_powder_port
 from units.transport import INITIAL, add_delay, add_delay_start
 from units.unit import UnitBlock
@@ -35,7 +36,7 @@ class DelumperData(UnitBlock):
     | mean_time, delay | mean residence time in the tank; dead time in front of it | s |
     | total_mass | hold-up | kg |
 
-    Assumptions: the hold-up follows the flow at once; components move alike; sizes of particles are not followed. At the start the hold-up
+    Assumptions: the hold-up follows the flow at once; components move alike, and size classes with them. At the start the hold-up
     ``initial_mass`` is spread as at steady flow.
 
     Valid for any inflow that is not negative, zero and an empty delumper included. Source: delay and one tank, tau 5-20 s, recalled; check
@@ -58,24 +59,24 @@ class DelumperData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""
-        components, t0 = list(materials), time.first()
+        components, members, t0 = list(materials), carried(materials), time.first()
         cells = self.add_parameters(time, components, given)["delay_cells"]
-        add_powder_port(self, "inlet", time, components, doc="powder into the delumper")
-        add_powder_port(self, "outlet", time, components, doc="powder out of the delumper")
-        add_delay(self, time, components, cells, entering=lambda b, t, c: b.inlet_flow[t, c], transit=lambda b, t: b.delay)
-        self.mass = pyo.Var(time, components, initialize=0.0, bounds=(0, None), units=u.kg, doc="hold-up of the tank")
+        add_powder_port(self, "inlet", time, materials, doc="powder into the delumper")
+        add_powder_port(self, "outlet", time, materials, doc="powder out of the delumper")
+        add_delay(self, time, members, cells, entering=lambda b, t, c: b.inlet_flow[t, c], transit=lambda b, t: b.delay)
+        self.mass = pyo.Var(time, members, initialize=0.0, bounds=(0, None), units=u.kg, doc="hold-up of the tank")
         self.mass_rate = DerivativeVar(self.mass, wrt=time, units=u.kg / u.s, doc="rate of the hold-up of the tank")
         nominal(self.mass, 0.05)
 
-        @self.Constraint(time, components, doc="mass balance of the tank")
+        @self.Constraint(time, members, doc="mass balance of the tank")
         def mass_balance(b: Any, t: float, c: str) -> Any:
             return b.mass_rate[t, c] == b.delayed[t, c] - b.mass[t, c] / b.mean_time
 
-        @self.Constraint(time, components, doc="the tank discharges through the outlet")
+        @self.Constraint(time, members, doc="the tank discharges through the outlet")
         def discharge(b: Any, t: float, c: str) -> Any:
             return b.outlet_flow[t, c] == b.mass[t, c] / b.mean_time
 
-        @self.Expression(time, components, doc="hold-up by component")
+        @self.Expression(time, members, doc="hold-up by component")
         def holdup(b: Any, t: float, c: str) -> Any:
             return b.mass[t, c] + sum(b.delay_mass[t, j, c] for j in b.delay_cell)
 
@@ -83,8 +84,8 @@ class DelumperData(UnitBlock):
         def total_mass(b: Any, t: float) -> Any:
             return sum(b.holdup[t, c] for c in components)
 
-        flow = add_delay_start(self, t0, components)
+        flow = add_delay_start(self, t0, materials)
 
-        @self.Constraint(components, doc="hold-up of the tank at the start")
+        @self.Constraint(members, doc="hold-up of the tank at the start")
         def start(b: Any, c: str) -> Any:
             return b.mass[t0, c] == flow(b, c) * b.mean_time

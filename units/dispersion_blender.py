@@ -12,6 +12,7 @@ from solvers.declare import Direction, Event
 from units import bed
 from units.blender import HOLDUP, INLETS, discharge_rate
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_inlets, add_powder_port
 from units.unit import UnitBlock, numbered_inlets
 
@@ -69,17 +70,17 @@ class DispersionBlenderData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""
-        components = list(materials)
-        shares = self.add_parameters(time, components, given)["cells"]
-        add_inlets(self, time, components, self.inlets(given), "powder into the blender")
-        add_powder_port(self, "outlet", time, components, doc="blend")
+        members = carried(materials)
+        shares = self.add_parameters(time, list(materials), given)["cells"]
+        add_inlets(self, time, materials, self.inlets(given), "powder into the blender")
+        add_powder_port(self, "outlet", time, materials, doc="blend")
         bed.add_shares(self, time, materials, shares)
 
         @self.Expression(time, doc="Peclet number at the present speed")
         def present_peclet(b: Any, t: float) -> Any:
             return b.peclet * (b.speed[t] / b.reference_speed) ** -b.peclet_exponent
 
-        @self.Expression(time, self.share, components, doc="mass fraction carried through the face behind a share, dispersion included")
+        @self.Expression(time, self.share, members, doc="mass fraction carried through the face behind a share, dispersion included")
         def face(b: Any, t: float, k: int, c: str) -> Any:
             if k == shares:
                 return b.content[t, k, c]
@@ -102,7 +103,7 @@ class DispersionBlenderData(UnitBlock):
         def residence_time(b: Any, t: float) -> Any:
             return 1 / b.rate[t]
 
-        bed.add_balances(self, time, components)
+        bed.add_balances(self, time, members)
         self.too_coarse = Event(
             guard=lambda b, t: b.present_peclet[t] - 2 * shares,
             direction=Direction.RISING,

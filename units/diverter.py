@@ -12,6 +12,7 @@ from pyomo.environ import units as u
 
 from solvers.declare import Direction, Event
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_powder_port
 from units.unit import UnitBlock
 
@@ -66,14 +67,13 @@ class DiverterData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, signal, states, equations and events."""
-        components = list(materials)
-        self.add_parameters(time, components, given)
+        self.add_parameters(time, list(materials), given)
         if not pyo.value(self.lower) < pyo.value(self.upper):
             raise self.refusal("upper", "has to lie above lower")
         for name, doc in (("inlet", "powder"), ("outlet", "powder within limits"), ("reject", "diverted powder")):
-            add_powder_port(self, name, time, components, doc=doc)
+            add_powder_port(self, name, time, materials, doc=doc)
         self._add_gate(time, u.get_units(self.lower))
-        self._add_flows(time, components)
+        self._add_flows(time, carried(materials))
         self._add_events()
 
     def _add_gate(self, time: Any, unit: Any) -> None:
@@ -96,12 +96,12 @@ class DiverterData(UnitBlock):
             variable = b.component(state)[time.first()]
             return variable == 0 * u.get_units(variable)
 
-    def _add_flows(self, time: Any, components: list[str]) -> None:
-        @self.Constraint(time, components, doc="what is turned away")
+    def _add_flows(self, time: Any, members: list[str]) -> None:
+        @self.Constraint(time, members, doc="what is turned away")
         def turned_away(b: Any, t: float, c: str) -> Any:
             return b.reject_flow[t, c] == b.gate[t] * b.inlet_flow[t, c]
 
-        @self.Constraint(time, components, doc="what goes on")
+        @self.Constraint(time, members, doc="what goes on")
         def goes_on(b: Any, t: float, c: str) -> Any:
             return b.outlet_flow[t, c] == (1 - b.gate[t]) * b.inlet_flow[t, c]
 

@@ -14,6 +14,7 @@ from solvers.declare import Direction, Event, nominal
 from units import bed
 from units.laws import smooth_positive
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_inlets, add_powder_port, mass_fractions
 from units.unit import REV_PER_S, UnitBlock
 
@@ -82,14 +83,14 @@ class FeedFrameData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states and equations."""
-        components = list(materials)
+        components, members = list(materials), carried(materials)
         chambers = self.add_parameters(time, components, given)["chambers"]
-        add_inlets(self, time, components, self.inlets(given), "powder into the feed frame")
-        add_powder_port(self, "outlet", time, components, doc="powder to the dies")
+        add_inlets(self, time, materials, self.inlets(given), "powder into the feed frame")
+        add_powder_port(self, "outlet", time, materials, doc="powder to the dies")
         bed.add_shares(self, time, materials, chambers)
-        bed.add_mixed_faces(self, time, components)
+        bed.add_mixed_faces(self, time, members)
         bed.add_drawing(self, time, materials)
-        bed.add_balances(self, time, components)
+        bed.add_balances(self, time, members)
         self._add_intake(time, materials)
         self._add_strain(time, components, chambers)
 

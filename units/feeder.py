@@ -15,6 +15,7 @@ from units.feeding import FEEDER, add_modes, add_refills
 from units.laws import KINK_WIDTH, smooth_absolute, smooth_minimum, smooth_positive
 from units.parameter import Parameter
 from units.pid import PID
+from units.powders import carried, of_own_sizes
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
 from units.unit import REV_PER_S, UnitBlock
 
@@ -83,15 +84,14 @@ class LossInWeightFeederData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, states, modes, equations, the controller and events."""
-        components = list(materials)
-        self.add_parameters(time, components, given)
+        self.add_parameters(time, list(materials), given)
         if not pyo.value(self.refill_below) < pyo.value(self.refill_above):
             raise self.refusal("refill_above", "has to lie above refill_below")
-        held = [c for c in components if (time.first(), c) in self.composition]
-        add_powder_port(self, "outlet", time, components, doc="delivered powder")
+        held = [c for c in materials if (time.first(), c) in self.composition]
+        add_powder_port(self, "outlet", time, materials, doc="delivered powder")
         self._add_states(time, held)
         add_modes(self, time)
-        self._add_hopper(time, components, held)
+        self._add_hopper(time, materials, held)
         self._add_control(time)
         add_refills(self, held)
         self._add_start(time.first(), held)
@@ -110,7 +110,7 @@ class LossInWeightFeederData(UnitBlock):
         def mass(b: Any, t: float) -> Any:
             return sum(b.powder[t, c] for c in held)
 
-    def _add_hopper(self, time: Any, components: list[str], held: list[str]) -> None:
+    def _add_hopper(self, time: Any, materials: Mapping[str, Material], held: list[str]) -> None:
         @self.Expression(time, doc="mass per revolution of the filled screw")
         def feed_factor(b: Any, t: float) -> Any:
             # Without the limit the exponential would run away in an integrator's step below an empty hopper.
@@ -140,9 +140,12 @@ class LossInWeightFeederData(UnitBlock):
         def mass_balance(b: Any, t: float, c: str) -> Any:
             return b.powder_rate[t, c] == b.supply[t, c] - share(b, t, c) * b.delivered[t]
 
-        @self.Constraint(time, components, doc="what the screw delivers leaves through the outlet")
+        @self.Constraint(time, carried(materials), doc="what the screw delivers leaves through the outlet")
         def delivery(b: Any, t: float, c: str) -> Any:
-            return b.outlet_flow[t, c] == (share(b, t, c) * b.delivered[t] if c in held else 0 * u.kg / u.s)
+            def flow(name: str) -> Any:
+                return share(b, t, name) * b.delivered[t] if name in held else 0 * u.kg / u.s
+
+            return b.outlet_flow[t, c] == of_own_sizes(materials, c, flow)
 
     def _add_control(self, time: Any) -> None:
         @self.Expression(time, doc="set point within what the full screw can deliver")

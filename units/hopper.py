@@ -13,6 +13,7 @@ from solvers.declare import Direction, Event
 from units import bed
 from units.laws import smooth_absolute
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_inlets, add_powder_port
 from units.unit import UnitBlock
 
@@ -68,16 +69,16 @@ class HopperData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, ports, states, equations and the event of running over."""
-        components = list(materials)
-        whole = self.add_parameters(time, components, given)
+        members = carried(materials)
+        whole = self.add_parameters(time, list(materials), given)
         if pyo.value(self.initial_mass) > pyo.value(self.capacity):
             raise self.refusal("initial_mass", "exceeds capacity")
-        add_inlets(self, time, components, self.inlets(given), "powder into the hopper")
-        add_powder_port(self, "outlet", time, components, doc="powder out of the hopper")
+        add_inlets(self, time, materials, self.inlets(given), "powder into the hopper")
+        add_powder_port(self, "outlet", time, materials, doc="powder out of the hopper")
         bed.add_shares(self, time, materials, whole["cells"])
-        bed.add_plug_faces(self, time, components)
+        bed.add_plug_faces(self, time, members)
         bed.add_drawing(self, time, materials)
-        bed.add_balances(self, time, components)
+        bed.add_balances(self, time, members)
 
         @self.Expression(time, doc="level over what leaves; large while nothing leaves")
         def residence_time(b: Any, t: float) -> Any:

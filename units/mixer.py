@@ -9,6 +9,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_powder_port
 from units.unit import UnitBlock, numbered_inlets
 
@@ -48,13 +49,12 @@ class MixerData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add ports and the sum."""
-        components = list(materials)
-        self.add_parameters(time, components, given)
+        self.add_parameters(time, list(materials), given)
         names = self.inlets(given)
         for name in names:
-            add_powder_port(self, name, time, components, doc=f"powder through {name}")
-        add_powder_port(self, "outlet", time, components, doc="powder from all inlets")
+            add_powder_port(self, name, time, materials, doc=f"powder through {name}")
+        add_powder_port(self, "outlet", time, materials, doc="powder from all inlets")
 
-        @self.Constraint(time, components, doc="all that arrives leaves")
+        @self.Constraint(time, carried(materials), doc="all that arrives leaves")
         def together(b: Any, t: float, c: str) -> Any:
             return b.outlet_flow[t, c] == sum(b.component(f"{name}_flow")[t, c] for name in names)

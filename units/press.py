@@ -102,8 +102,7 @@ class TabletPressData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameters, port, equations and the event of overfilled dies."""
-        components = list(materials)
-        whole = self.add_parameters(time, components, given)
+        whole = self.add_parameters(time, list(materials), given)
         densest = laws.kawakita_density(*map(pyo.value, (self.pressure_limit, self.kawakita_density, self.kawakita_a, self.kawakita_b)))
         if densest > 1:
             raise self.refusal(
@@ -111,7 +110,7 @@ class TabletPressData(UnitBlock):
                 f"Kawakita's relative density there is {densest:.4f}, more than one",
                 "lower pressure_limit, kawakita_a or kawakita_b",
             )
-        add_powder_port(self, "inlet", time, components, doc="powder to the dies")
+        add_powder_port(self, "inlet", time, materials, doc="powder to the dies")
         self._add_powder(time, materials)
         self._add_filling(time, whole["stations"])
         add_compaction(self, time)

@@ -38,7 +38,7 @@ class SinkData(UnitBlock):
         """Add the port and the expression of what leaves."""
         components = list(materials)
         self.add_parameters(time, components, given)
-        add_powder_port(self, "inlet", time, components, doc="powder taken away")
+        add_powder_port(self, "inlet", time, materials, doc="powder taken away")
 
         @self.Expression(time, components, doc="mass flow out of the flowsheet")
         def withdrawal(b: Any, t: float, c: str) -> Any:

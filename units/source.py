@@ -10,13 +10,14 @@ from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.parameter import Parameter
+from units.powders import carried, of_own_sizes
 from units.stream import TYPICAL_FLOW, Material, add_powder_port
 from units.unit import UnitBlock
 
 
 @declare_custom_block("Source", rule="build")
 class SourceData(UnitBlock):
-    """Powder that enters the flowsheet with given component flows.
+    """Powder that enters the flowsheet with given component flows; where sizes are followed, each material has its own.
 
     Equations, for every component c::
 
@@ -46,11 +47,11 @@ class SourceData(UnitBlock):
         components = list(materials)
         self.add_parameters(time, components, given)
         nominal(self.flow, TYPICAL_FLOW)
-        add_powder_port(self, "outlet", time, components, doc="supplied powder")
+        add_powder_port(self, "outlet", time, materials, doc="supplied powder")
 
-        @self.Constraint(time, components, doc="what is supplied leaves through the outlet")
+        @self.Constraint(time, carried(materials), doc="what is supplied leaves through the outlet")
         def delivery(b: Any, t: float, c: str) -> Any:
-            return b.outlet_flow[t, c] == b.flow[t, c]
+            return b.outlet_flow[t, c] == of_own_sizes(materials, c, lambda name: b.flow[t, name])
 
         @self.Expression(time, components, doc="mass flow from outside the flowsheet")
         def supply(b: Any, t: float, c: str) -> Any:

@@ -9,6 +9,7 @@ from pyomo.core.base.block import declare_custom_block
 from pyomo.environ import units as u
 
 from units.parameter import Parameter
+from units.powders import carried
 from units.stream import Material, add_powder_port
 from units.unit import UnitBlock
 
@@ -44,15 +45,15 @@ class SplitterData(UnitBlock):
 
     def build(self, *_: Any, time: Any, materials: Mapping[str, Material], **given: Any) -> None:
         """Add parameter, ports and the division."""
-        components = list(materials)
-        self.add_parameters(time, components, given)
+        members = carried(materials)
+        self.add_parameters(time, list(materials), given)
         for name, doc in (("inlet", "powder to be divided"), ("outlet_1", "the share"), ("outlet_2", "the rest")):
-            add_powder_port(self, name, time, components, doc=doc)
+            add_powder_port(self, name, time, materials, doc=doc)
 
-        @self.Constraint(time, components, doc="the share")
+        @self.Constraint(time, members, doc="the share")
         def first(b: Any, t: float, c: str) -> Any:
             return b.outlet_1_flow[t, c] == b.share[t] * b.inlet_flow[t, c]
 
-        @self.Constraint(time, components, doc="the rest")
+        @self.Constraint(time, members, doc="the rest")
         def second(b: Any, t: float, c: str) -> Any:
             return b.outlet_2_flow[t, c] == (1 - b.share[t]) * b.inlet_flow[t, c]

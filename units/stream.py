@@ -1,8 +1,8 @@
-"""What a stream is, and the powder stream: the mass flow of every component, nothing else.
+"""What a stream is, and the powder stream: the mass flow of every component, and of every size class if sizes are followed.
 
 A stream is a Pyomo ``Port`` whose members are flows: Vars over time, and over components where each has its own. A powder
-stream has the single member ``flow`` in kg/s; liquid streams are in ``units.liquid``. Zero flow is a regular point of every
-equation: totals are sums, and fractions lean on a flow far below anything that can be weighed.
+stream has the single member ``flow`` in kg/s (:mod:`units.sizes` says what a size class is); liquid streams are in ``units.liquid``. Zero
+flow is a regular point of every equation: totals are sums, and fractions lean on a flow far below anything that can be weighed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pyomo.network import Port
 from solvers.declare import nominal
 from solvers.errors import CaseError, Complaint
 from units.laws import smooth_absolute
+from units.powders import carried, distribution_complaints, size_names, sizes_of
+from units.sizes import add_sizes
 
 FLOW_HEEL = 1e-9
 """Flow (kg/s) below which fractions fade to uniform: 4e-6 kg/h; at 1 kg/h they are off by less than 1e-12."""
@@ -72,10 +74,13 @@ class Material:
     true_density : density of the solid without pores (kg/m3).
     bulk_density : density of the loosely poured powder (kg/m3), at most the true density.
     substance : what it is a lot of; empty if it is the only one. Lots run through all equations as components of their own.
+    median_size : diameter with half of its mass below it as it is fed (m), lognormal; needed where sizes are followed, 0 if not known.
+    size_spread : geometric standard deviation of that distribution, above one; 0 if not known.
+    moisture : it is a liquid that the powder holds, such as water, and has no particles of its own.
 
     Raises
     ------
-    CaseError : a density is not positive and finite, or the bulk density exceeds the true density.
+    CaseError : a density is not positive and finite, the bulk density exceeds the true density, or the distribution is none.
 
     >>> Material("api", true_density=1300.0, bulk_density=350.0).porosity
     0.7307692307692308
@@ -85,6 +90,9 @@ class Material:
     true_density: float
     bulk_density: float
     substance: str = ""
+    median_size: float = 0.0
+    size_spread: float = 0.0
+    moisture: bool = False
 
     def __post_init__(self) -> None:
         complaints = [
@@ -92,6 +100,7 @@ class Material:
             for label, value in (("true_density", self.true_density), ("bulk_density", self.bulk_density))
             if not (math.isfinite(value) and value > 0)
         ]
+        complaints += distribution_complaints(self.median_size, self.size_spread, self.moisture)
         hint = "" if complaints else "the bulk density is that of the poured powder with its pores"
         if not complaints and self.bulk_density > self.true_density:
             text = f"exceeds the true density ({self.bulk_density:g} > {self.true_density:g} kg/m**3)"
@@ -183,20 +192,22 @@ def add_stream(block: Any, name: str, time: Any, flows: Iterable[Flow], doc: str
 def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str], doc: str = "") -> Port:
     """Add a powder stream to a unit and return its port.
 
-    Adds the Var ``{name}_flow[t, c]`` (kg/s), the Expressions ``{name}_total[t]`` (kg/s) and ``{name}_fraction[t, c]``
-    (kg/kg, sums to one at any flow and is uniform at zero flow), and the Port ``name`` with the member ``flow``.
+    Adds the Var ``{name}_flow[t, c]`` (kg/s) over what is carried, components and size classes; the Expressions ``{name}_total[t]`` (kg/s)
+    and ``{name}_fraction[t, c]`` (kg/kg, sums to one at any flow and is uniform at zero flow) over components alone; where sizes are
+    followed those of :func:`units.sizes.add_sizes`; and the Port ``name`` with the member ``flow``.
 
     Parameters
     ----------
     block : the unit.
     name : name of the port, such as ``outlet`` or ``inlet_1``.
     time : the model's ``ContinuousSet``.
-    components : names of the components.
+    components : the materials, or names of components if no sizes are followed.
     doc : one line; also starts the docs of what is added.
     """
     members = list(components)
     what = doc or name
-    port = add_stream(block, name, time, [Flow("flow", u.kg / u.s, TYPICAL_FLOW, "component mass flow", tuple(members))], what)
+    flow = Flow("flow", u.kg / u.s, TYPICAL_FLOW, "component mass flow", tuple(carried(components)))
+    port = add_stream(block, name, time, [flow], what)
 
     # Rules reach the Var through the block they are called with, so that they hold for a clone of the model as well.
     def flows(b: Any, t: float) -> dict[str, Any]:
@@ -210,16 +221,24 @@ def add_powder_port(block: Any, name: str, time: Any, components: Iterable[str],
 
     block.add_component(f"{name}_total", Expression(time, rule=total_rule, doc=f"{what}: mass flow"))
     block.add_component(f"{name}_fraction", Expression(time, members, rule=fraction_rule, doc=f"{what}: mass fraction"))
+    sizes = sizes_of(components)
+    if sizes is not None:
+
+        def share(b: Any, t: float, size: str) -> Any:
+            classes = {k: b.component(f"{name}_flow")[t, k] for k in size_names(components)}
+            return mass_fractions(classes, FLOW_HEEL * u.kg / u.s)[size]
+
+        add_sizes(block, name, time, sizes, share, what)
     return port
 
 
 def add_inlets(block: Any, time: Any, components: Iterable[str], names: Iterable[str], doc: str) -> None:
-    """Add powder streams that join in a unit: their ports, and the Expressions ``feed[t, c]`` and ``feed_total[t]`` (kg/s) of all
-    together.
+    """Add powder streams that join in a unit: their ports, and the Expressions ``feed[t, c]``, over all that is carried, and
+    ``feed_total[t]`` (kg/s) of all together.
     """
     members, ports = list(components), list(names)
     for name in ports:
-        add_powder_port(block, name, time, members, doc=doc if len(ports) == 1 else f"{doc} ({name})")
+        add_powder_port(block, name, time, components, doc=doc if len(ports) == 1 else f"{doc} ({name})")
 
     def flow_rule(b: Any, t: float, c: str) -> Any:
         return sum(b.component(f"{name}_flow")[t, c] for name in ports)
@@ -227,5 +246,5 @@ def add_inlets(block: Any, time: Any, components: Iterable[str], names: Iterable
     def total_rule(b: Any, t: float) -> Any:
         return sum(b.feed[t, c] for c in members)
 
-    block.feed = Expression(time, members, rule=flow_rule, doc=f"{doc}: component mass flow")
+    block.feed = Expression(time, carried(components), rule=flow_rule, doc=f"{doc}: component mass flow")
     block.feed_total = Expression(time, rule=total_rule, doc=f"{doc}: mass flow")

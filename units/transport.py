@@ -14,7 +14,7 @@ A front keeps between its ends but for overshoots of the order of ``width``. One
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyomo.environ as pyo
@@ -23,7 +23,8 @@ from pyomo.environ import units as u
 
 from solvers.declare import nominal
 from units.parameter import Parameter
-from units.stream import TYPICAL_FLOW
+from units.powders import carried, of_own_sizes
+from units.stream import TYPICAL_FLOW, Material
 
 FLOW_WIDTH = 1e-2 * TYPICAL_FLOW
 """Difference of mass flows (kg/s) between neighbors below which a delay is not limited: 0.04 kg/h."""
@@ -157,21 +158,24 @@ def add_delay(
         return b.delay_face[t, cells, c] if cells else entering(b, t, c)
 
 
-def add_delay_start(block: Any, t0: Any, components: Sequence[str]) -> Callable[[Any, str], Any]:
+def add_delay_start(block: Any, t0: Any, materials: Mapping[str, Material]) -> Callable[[Any, str], Any]:
     """Add the start of a delay in front of tanks, ``delay_mass_start[j, c]``: the hold-up that a steady flow would leave in both.
 
     The unit has ``initial_mass``, ``initial_composition[c]``, the tanks' ``mean_time`` and ``delay`` (s).
 
     Returns
     -------
-    ``flow(block, c)``, that steady flow of a component (kg/s).
+    ``flow(block, c)``, that steady flow of a component or size class (kg/s).
     """
     cells = len(block.delay_cell)
 
     def flow(b: Any, c: str) -> Any:
-        return b.initial_mass * b.initial_composition[c] / (b.mean_time + b.delay if cells else b.mean_time)
+        def own(name: str) -> Any:
+            return b.initial_mass * b.initial_composition[name] / (b.mean_time + b.delay if cells else b.mean_time)
 
-    @block.Constraint(block.delay_cell, components, doc="hold-up of a delay cell at the start")
+        return of_own_sizes(materials, c, own)
+
+    @block.Constraint(block.delay_cell, carried(materials), doc="hold-up of a delay cell at the start")
     def delay_mass_start(b: Any, j: int, c: str) -> Any:
         return b.delay_mass[t0, j, c] == flow(b, c) * b.delay / cells
 

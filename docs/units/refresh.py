@@ -18,12 +18,14 @@ from units import dissolving, laws
 from units.bioreactor import OPTIONS, BioreactorData
 from units.blender import ContinuousBlender
 from units.chute import Chute
+from units.conical_mill import ConicalMill
 from units.delumper import Delumper
 from units.dispersion_blender import DispersionBlender
 from units.dissolution import DissolutionTester
 from units.diverter import Diverter
 from units.feed_frame import FeedFrame
 from units.feeder import LossInWeightFeeder
+from units.fluid_bed_dryer import FluidBedDryer
 from units.hopper import Hopper
 from units.kinetics.cho_batch import ChoBatchReactor
 from units.kinetics.cho_fed import ChoFedBatchReactor
@@ -36,14 +38,17 @@ from units.liquid_source import LiquidSource
 from units.mixer import Mixer
 from units.parameter import Parameter
 from units.pid import PID
+from units.powders import Powders
 from units.press import TabletPress
 from units.ratio import Ratio
 from units.sensor import Sensor
 from units.sink import Sink
+from units.sizes import SizeClasses
 from units.source import Source
 from units.splitter import Splitter
 from units.stream import Material
 from units.tablet_quality import TabletTester
+from units.twin_screw_granulator import TwinScrewGranulator
 from units.weibull_dissolution import WeibullDissolution
 
 HERE = Path(__file__).parent
@@ -58,8 +63,10 @@ BLEND = {"excipient": 0.89, "api": 0.10, "lubricant": 0.01}
 PAGES = {
     **{"source": Source, "sink": Sink, "feeder": LossInWeightFeeder, "blender": ContinuousBlender, "press": TabletPress},
     **{"hopper": Hopper, "chute": Chute, "delumper": Delumper, "feed_frame": FeedFrame, "dispersion_blender": DispersionBlender},
+    **{"conical_mill": ConicalMill, "fluid_bed_dryer": FluidBedDryer},
     **{"pid": PID, "sensor": Sensor, "ratio": Ratio, "mixer": Mixer, "splitter": Splitter, "diverter": Diverter},
     **{"dissolution": DissolutionTester, "weibull_dissolution": WeibullDissolution, "tablet_quality": TabletTester},
+    **{"twin_screw_granulator": TwinScrewGranulator},
     **{"liquid_source": LiquidSource, "liquid_sink": LiquidSink, "bioreactor": MonodReactor, "aeration": MonodReactor},
     **{"overflow": OverflowReactor},
     **{"penicillin": PenicillinReactor, "cho_batch": ChoBatchReactor, "cho_fed_batch": ChoFedBatchReactor},
@@ -104,16 +111,18 @@ def page_with_table(text: str, parameters: tuple[Parameter, ...]) -> str:
     return f"{before}{START}\n\n{table(parameters)}\n\n{END}{rest.split(END)[1]}"
 
 
-def single(unit: type, horizon: float, feed: dict[str, float], **parameters: object) -> pyo.ConcreteModel:
+def single(
+    unit: type, horizon: float, feed: dict[str, float], materials: dict[str, Material] = MATERIALS, **parameters: object
+) -> pyo.ConcreteModel:
     """Return a model of one unit with a source at its first inlet and a sink at its outlet, where it has them."""
     model = pyo.ConcreteModel()
     model.time = ContinuousSet(bounds=(0, horizon))
-    model.unit = unit(time=model.time, materials=MATERIALS, **parameters)
+    model.unit = unit(time=model.time, materials=materials, **parameters)
     if unit._ComponentDataClass.inlets(parameters):
-        model.source = Source(time=model.time, materials=MATERIALS, flow=feed)
+        model.source = Source(time=model.time, materials=materials, flow=feed)
         model.feed = Arc(source=model.source.outlet, destination=model.unit.component(unit._ComponentDataClass.inlets(parameters)[0]))
     if unit._ComponentDataClass.outlets(parameters):
-        model.sink = Sink(time=model.time, materials=MATERIALS)
+        model.sink = Sink(time=model.time, materials=materials)
         model.product = Arc(source=model.unit.outlet, destination=model.sink.inlet)
     return model
 
@@ -876,10 +885,73 @@ def draw_tablet_quality() -> None:
     save(figure, "tablet_quality.png")
 
 
+GRANULES = {
+    "granules": Material("granules", 1450.0, 500.0, median_size=900e-6, size_spread=1.9),
+    "water": Material("water", 1000.0, 1000.0, moisture=True),
+}
+
+
+def draw_conical_mill() -> None:
+    """Draw what leaves a mill at three speeds, and how it answers a faster impeller."""
+    sizes = SizeClasses(20e-6, 10e-3, 30)
+    powders, edges = Powders(GRANULES, sizes), 1e6 * np.array(sizes.edges)
+    feed = {"granules": 20.0 / HOUR, "water": 0.4 / HOUR}
+    given = {"initial_composition": {"granules": 1.0}, "selection_rate": 0.3}
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for speed, color in zip((10.0, 20.0, 40.0), COLORS, strict=True):
+        trajectory = simulate(single(ConicalMill, 900.0, feed, powders, speed=speed, **given), [900.0])
+        for port, style in (("inlet", {"color": "0.6"}), ("outlet", {"color": color, "label": f"{60 * speed:g} rpm"})):
+            finer = [trajectory[f"unit.{port}_finer[{size}]"][0] for size in sizes.names]
+            left.plot(edges, [0.0, *(100 * share for share in finer)], **style)
+    left.axvline(1000.0, color="0.3", ls=":", label="aperture")
+    left.set(xscale="log", xlabel="diameter (µm)", ylabel="finer, by mass (%)", xlim=(20, 10000), ylim=(0, 100), title="In (gray) and out")
+    time = np.linspace(0.0, 300.0, 601)
+    model = single(ConicalMill, 300.0, feed, powders, initial_mass=0.1, speed=10.0, **given)
+    trajectory = simulate(model, time, inputs={"unit.speed": Profile((0.0, 120.0), (10.0, 30.0))})
+    right.plot(time, 1e3 * trajectory["unit.total_mass"], color=COLORS[0], label="hold-up (g)")
+    right.plot(time, 1e6 * trajectory["unit.outlet_d50"], color=COLORS[1], label="median of what leaves (µm)")
+    right.axvline(120.0, color="0.3", ls=":")
+    right.set(xlabel="time (s)", xlim=(0, 300), ylim=(0, None), title="From 600 to 1800 rpm at 2 min")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "conical_mill.png")
+
+
+def draw_fluid_bed_dryer() -> None:
+    """Draw a batch in both drying periods, and cells in a row when the air gets colder."""
+    time = np.linspace(0.0, 1500.0, 601)
+    batch = {
+        "cells": 1,
+        "mean_time": 1e15,
+        "initial_mass": 1.3,
+        "initial_composition": {"granules": 1 / 1.3, "water": 0.3 / 1.3},
+        "air_flow": 0.05,
+    }
+    trajectory = simulate(single(FluidBedDryer, 1500.0, {"granules": 0.0, "water": 0.0}, GRANULES, **batch), time)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    left.plot(time / 60, 100 * trajectory["unit.moisture[1]"], color=COLORS[0], label="moisture (% of dry mass)")
+    left.plot(time / 60, trajectory["unit.temperature[1]"] - 273.15, color=COLORS[1], label="powder (°C)")
+    left.plot(time / 60, trajectory["unit.exhaust_temperature"] - 273.15, color="0.6", lw=1, label="air behind the bed (°C)")
+    left.axhline(10.0, color="0.3", ls=":", label="critical moisture")
+    left.set(xlabel="time (min)", xlim=(0, 25), ylim=(0, 65), title="A batch of 1 kg dry solids in air of 60 °C")
+    time = np.linspace(0.0, 3600.0, 721)
+    line = {"initial_mass": 3.5, "initial_composition": {"granules": 0.95, "water": 0.05}}
+    model = single(FluidBedDryer, 3600.0, {"granules": 20.0 / HOUR, "water": 5.0 / HOUR}, GRANULES, **line)
+    trajectory = simulate(model, time, inputs={"unit.air_temperature": Profile((0.0, 1800.0), (333.15, 323.15))})
+    for cell, color in zip((1, 3, 5), COLORS, strict=True):
+        right.plot(time / 60, 100 * trajectory[f"unit.moisture[{cell}]"], color=color, label=f"cell {cell}")
+    right.axvline(30.0, color="0.3", ls=":")
+    right.set(xlabel="time (min)", ylabel="moisture (% of dry mass)", xlim=(0, 60), ylim=(0, None), title="From 60 to 50 °C at 30 min")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+    save(figure, "fluid_bed_dryer.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
     line = (draw_hopper, draw_chute, draw_delumper, draw_feed_frame, draw_dispersion_blender)
+    granules = (draw_conical_mill, draw_fluid_bed_dryer)
     liquid = (
         draw_liquid_source_and_sink,
         draw_bioreactor,
@@ -891,7 +963,7 @@ def main() -> None:
     )
     signals = (draw_pid, draw_sensor, draw_ratio)
     tablets = (draw_dissolution, draw_weibull_dissolution, draw_tablet_quality)
-    for draw in (*powder, *line, *tablets, *liquid, *signals):
+    for draw in (*powder, *line, *granules, *tablets, *liquid, *signals):
         draw()
     for name in PAGES:
         page = HERE / f"{name}.md"

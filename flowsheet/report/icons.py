@@ -13,12 +13,18 @@ _ICONS = {
     '<path d="M8 18H28M24 14L28 18L24 22"/><path d="M12 18C12 13 16 13 16 18S20 23 20 18" stroke-width="1.2"/>',
     "delumper": '<path d="M5 5H31L22 27H14z"/><path d="M18 2V21M12 12H24M14 18H22"/>'
     '<path d="M15 30V34M21 30V34" stroke-dasharray="1.5 1.5"/>',
+    "conical_mill": '<path d="M4 4H32L24 28H12z"/><path d="M9 4L15 28M27 4L21 28" stroke-dasharray="1.5 2"/>'
+    '<path d="M18 1V22M13 10H23M14 17H22"/><path d="M13 32H23" stroke-dasharray="1.5 2"/>',
+    "fluid_bed_dryer": '<path d="M4 3V27M32 3V27"/><path d="M4 27H32" stroke-dasharray="2 2"/><path d="M10 34V29M18 34V29M26 34V29"/>'
+    '<circle cx="10" cy="20" r="2"/><circle cx="18" cy="14" r="2"/><circle cx="26" cy="19" r="2"/><circle cx="24" cy="9" r="2"/>',
     "chute": '<path d="M3 5L27 26H34M3 13L25 32H34"/><circle cx="9" cy="14" r="1.3"/><circle cx="16" cy="20" r="1.3"/>'
     '<circle cx="23" cy="26" r="1.3"/>',
     "hopper": '<path d="M5 3V15L15 28V34M31 3V15L21 28V34"/><path d="M5 10H31M18 13V24M15 21L18 24L21 21"/>',
     "feed_frame": '<path d="M14 2V8M22 2V8"/><path d="M3 8H33V26H3z"/><path d="M11 12V22M6 17H16M25 12V22M20 17H30"/><path d="M25 26V33"/>',
     "tablet_press": '<path d="M13 2H23V11H13z"/><path d="M4 14H13V22H4zM23 14H32V22H23z"/>'
     '<path d="M13 25H23V34H13z"/><rect x="14" y="15" width="8" height="6" rx="3"/>',
+    "twin_screw_granulator": '<rect x="2" y="12" width="32" height="14" rx="2"/><path d="M6 12L12 26M12 12L18 26M18 12L24 26M24 12L30 26"/>'
+    '<path d="M7 4V12M29 26V33"/><circle cx="18" cy="6" r="2"/>',
     "liquid_source": '<path d="M4 6V32H22V6M4 16H22"/><path d="M22 26H34M29 21L34 26L29 31"/>',
     "liquid_sink": '<path d="M8 8V33H30V8M8 20H30"/><path d="M19 2V16M14 11L19 16L24 11"/>',
     **dict.fromkeys(

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from flowsheet.display import format_duration
-from flowsheet.report import measured, sections, uniformity
+from flowsheet.report import measured, sections, sizes, uniformity
 from flowsheet.report.markup import section, text
 from flowsheet.report.view import View
 from flowsheet.results import Results
@@ -23,6 +23,7 @@ _SECTIONS = (
     ("data", "Measured data", measured.data),
     ("uniformity", "Content uniformity", uniformity.section),
     ("streams", "Streams", sections.streams),
+    ("sizes", "Particle sizes", sizes.section),
     ("balance", "Material balance", sections.balance),
     ("units", "Units", sections.units),
     ("events", "Events", sections.events),
@@ -38,7 +39,8 @@ def render(results: Results) -> str:
     count = len(results.units)
     subtitle = f"Case {results.case.get('name', '–')} · {count} units · {len(results.streams)} streams · {_span(view)}"
     before = f"{description(view.case)}{sections.verdicts(view)}"
-    absent = {name for name, there in (("uniformity", view.case.get("uniformity")), ("data", results.fits)) if not there}
+    optional = {"uniformity": view.case.get("uniformity"), "data": results.fits, "sizes": view.case.get("sizes")}
+    absent = {name for name, there in optional.items() if not there}
     shown = [entry for entry in _SECTIONS if entry[0] not in absent]
     written = [(name, title, write(view)) for name, title, write in shown]
     return document(view.title, subtitle, _alarm(view), before, written)

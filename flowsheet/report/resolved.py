@@ -20,7 +20,12 @@ def readable(view: View) -> str:
     order = [unit.unit for unit in view.results.units]
     known = case.get("units", {})
     materials = case.get("materials", {}) | case.get("components", {})
-    for title, entries in (("Materials", materials), ("Units", {name: known[name] for name in order if name in known})):
+    sizes = {"sizes": case["sizes"]} if "sizes" in case else {}
+    for title, entries in (
+        ("Size classes", sizes),
+        ("Materials", materials),
+        ("Units", {name: known[name] for name in order if name in known}),
+    ):
         if entries:
             tables = "".join(
                 f"<div>{table(('', 'Value', 'Unit'), _entry_rows(name, entry), (1,))}</div>" for name, entry in entries.items()

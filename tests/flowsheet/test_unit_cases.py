@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.integrate import simpson
-from scipy.special import gammainc
+from scipy.optimize import brentq
+from scipy.special import gammainc, ndtr
 
 from flowsheet import load_case, run_case
 from flowsheet.results import Results
+from units.sizes import SizeClasses
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -24,6 +26,8 @@ PAGES = {
     "mixer": ("mixer",),
     "loss_in_weight_feeder": ("feeder",),
     "delumper": ("delumper",),
+    "conical_mill": ("conical_mill",),
+    "fluid_bed_dryer": ("fluid_bed_dryer",),
     "continuous_blender": ("blender",),
     "dispersion_blender": ("dispersion_blender",),
     "chute": ("chute",),
@@ -35,6 +39,7 @@ PAGES = {
     "sensor": ("sensor",),
     "ratio": ("ratio",),
     "pid": ("pid",),
+    "twin_screw_granulator": ("twin_screw_granulator",),
     "liquid_source": ("liquid_source", "liquid_sink"),
     "bioreactor_monod": ("bioreactor",),
     "bioreactor_cho_batch": ("cho_batch",),
@@ -113,6 +118,49 @@ def delumper(results: Results) -> None:
     assert share == pytest.approx(np.where(after > 0, -np.expm1(-np.maximum(after, 0.0)), 0.0), abs=0.04), "the corner is round"
     assert share[after > 0.5] == pytest.approx(-np.expm1(-after[after > 0.5]), abs=6e-3)
     assert balance_of(results, "excipient") == pytest.approx(20 * KG_H * (10 + 12), rel=1e-5), "what came until 10 s and the hold-up"
+
+
+@form
+def conical_mill(results: Results) -> None:
+    """Two classes: the coarse hold-up is an exponential, the fine one a tank behind it."""
+    flow, tau, rate, t = 20 * KG_H, 10.0, 0.1 * math.log(8) / 7, results.t
+    coarse = flow * ndtr(1.0)  # ln(1.2/1)/ln 1.2 is one
+    assert results["mill.mass[size_2]"] == pytest.approx(coarse / rate * -np.expm1(-rate * t), rel=1e-7, abs=1e-12)
+    lag = (np.exp(-rate * t) - np.exp(-t / tau)) / (1 / tau - rate)
+    fine = flow * tau * -np.expm1(-t / tau) - coarse * lag
+    assert results["mill.mass[size_1]"] == pytest.approx(fine, rel=1e-6, abs=1e-10)
+    assert results["mill.outlet_total"] == pytest.approx(fine / tau, rel=1e-6, abs=1e-10)
+    assert np.all(results["mill.outlet_flow[size_2]"] == 0.0)
+
+
+@form
+def fluid_bed_dryer(results: Results) -> None:
+    """Moisture by dry mass towards a resting value, with another rate in each drying period; the air leaves saturated."""
+
+    def saturated(temperature: float) -> float:
+        pressure = 610.94 * math.exp(17.625 * (temperature - 273.15) / (temperature - 30.11))
+        return 0.62198 * pressure / (101325 - pressure)
+
+    wet_bulb = brentq(lambda T: (1006 + 1860 * 0.006) * (333.15 - T) - 2.43e6 * (saturated(T) - 0.006), 280.0, 333.15, xtol=1e-12)
+    assert wet_bulb == pytest.approx(273.15 + 25.4, abs=0.05)
+    solids, tau, critical, rest, begin = 20 * KG_H, 5 * MINUTE, 0.08, 0.01, 30 * MINUTE
+    takes_up = 144 * KG_H * (saturated(wet_bulb) - 0.006) / solids  # moisture per pass
+
+    def towards(start: float, end: float, rate: float, since: np.ndarray) -> np.ndarray:
+        return end + (start - end) * np.exp(-rate * since)
+
+    t, found = results.t, results["dryer.outlet_moisture"]
+    first = towards(0.2, 0.2 - takes_up, 1 / tau, t[t <= begin])
+    assert found[t <= begin] == pytest.approx(first, rel=1e-7)
+    wet_end = 0.2 - 2 * takes_up
+    falling = begin + tau * math.log((first[-1] - wet_end) / (critical - wet_end))
+    middle, late = (t > begin) & (t <= falling), t > falling
+    assert found[middle] == pytest.approx(towards(first[-1], wet_end, 1 / tau, t[middle] - begin), rel=1e-7)
+    slope = 2 * takes_up / (critical - rest)
+    dry_end = (0.2 + slope * rest) / (1 + slope)
+    assert found[late] == pytest.approx(towards(critical, dry_end, (1 + slope) / tau, t[late] - falling), rel=1e-6)
+    assert late.sum() > 50
+    assert middle.any()
 
 
 @form
@@ -229,6 +277,25 @@ def pid(results: Results) -> None:
     assert above == pytest.approx(0.2 * hours * np.exp(-2 * hours), abs=1e-6)
     assert above.max() == pytest.approx(0.1 / math.e, abs=1e-6)
     assert results["vessel.molarity[salt]"] == pytest.approx(10.0, rel=1e-7)
+
+
+@form
+def twin_screw_granulator(results: Results) -> None:
+    """Lumps break into the next class; the holdup is what flows in the measured residence time."""
+    sizes = SizeClasses(62.5e-6, 4e-3, 6)
+    for time, flow, residence in ((15 * MINUTE, 4 * KG_H, 21.15), (30 * MINUTE, 6 * KG_H, 25.27)):
+        at = int(np.searchsorted(results.t, time)) - (time < results.t[-1])
+        assert results["granulator.residence_time"][at] == pytest.approx(residence, abs=0.01)
+        tau = results["granulator.residence_time"][at]
+        assert results["granulator.holdup[water]"][at] == pytest.approx(0.2 * flow * tau, rel=1e-6)
+        falling = 0.0
+        for k in range(6, 0, -1):
+            selection = 0.5 * math.exp(-5 * 0.2) * (sizes.diameters[k - 1] / 1e-3) ** 2 if k > 1 else 0.0
+            entering = results[f"granulator.inlet_flow[size_{k}]"][at]
+            mass = (entering + falling) / (1 / tau + selection)
+            assert results[f"granulator.mass[1,size_{k}]"][at] == pytest.approx(mass, rel=1e-5)
+            falling = selection * mass
+    assert balance_of(results, "water") + results["granulator.holdup[water]"][-1] == pytest.approx(0.2 * 2.5, rel=1e-6)
 
 
 @form

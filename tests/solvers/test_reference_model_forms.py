@@ -279,3 +279,22 @@ def test_ten_thousand_equations_are_lowered() -> None:
     np.testing.assert_allclose(trajectory["rate[11]"], 0.1 * trajectory["x[11]"] ** 2, rtol=1e-14)
     # far from the inlet all cells do the same: x' = 3 x - 3 x - x^2 / 10
     assert trajectory["x[2000]"][-1] == pytest.approx(1 / 1.1, rel=1e-5)
+
+
+def test_expressions_without_time_stand_anywhere() -> None:
+    """Shares of parameters, over a set of their own: on the model, and on a block over time."""
+    model = ConcreteModel()
+    model.t = ContinuousSet(bounds=(0, 1))
+    model.stage = Set(initialize=[1, 2])
+    model.weight = Param(model.stage, initialize={1: 1.0, 2: 3.0}, mutable=True)
+    model.share = Expression(model.stage, rule=lambda m, j: m.weight[j] / (m.weight[1] + m.weight[2]))
+    model.x = Var(model.t, initialize=0.0)
+    model.dx = DerivativeVar(model.x, wrt=model.t)
+    model.rise = Constraint(model.t, rule=lambda m, t: m.dx[t] == m.share[2])
+    model.at = Block(model.t)
+    for t in model.t:
+        model.at[t].part = Expression(model.stage, rule=lambda b, j, t=t: b.model().share[j] * b.model().x[t])
+    model.x[0].fix(0.0)
+    trajectory = simulate(model, [0.0, 1.0])
+    assert trajectory["x"][-1] == pytest.approx(0.75, rel=1e-9)
+    assert trajectory["at.part[2]"][-1] == pytest.approx(0.75**2, rel=1e-9)

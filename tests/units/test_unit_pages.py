@@ -17,13 +17,14 @@ def refresh():
 
 
 POWDER = ["source", "sink", "feeder", "blender", "press", "mixer", "splitter", "diverter"]
-LINE = ["delumper", "dispersion_blender", "chute", "hopper", "feed_frame"]
+LINE = ["conical_mill", "fluid_bed_dryer", "delumper", "dispersion_blender", "chute", "hopper", "feed_frame"]
 LIQUID = ["liquid_source", "liquid_sink", "bioreactor", "aeration", "overflow", "penicillin", "cho_batch", "cho_fed_batch"]
 SIGNALS = ["pid", "sensor", "ratio"]
+GRANULES = ["twin_screw_granulator"]
 TABLETS = ["dissolution", "weibull_dissolution", "tablet_quality"]
 
 
-@pytest.mark.parametrize("name", [*POWDER, *LINE, *LIQUID, *SIGNALS, *TABLETS])
+@pytest.mark.parametrize("name", [*POWDER, *LINE, *LIQUID, *SIGNALS, *GRANULES, *TABLETS])
 def test_parameter_tables_are_up_to_date(refresh, name):
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     assert refresh.page_with_table(text, refresh.parameters_of(name)) == text, "run docs/units/refresh.py"
