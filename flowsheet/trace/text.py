@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from flowsheet.display import Display, DisplayUnit, format_number
 from flowsheet.summary import columns
-from flowsheet.trace.disturbances import Disturbance
+from flowsheet.trace.disturbances import Disturbance, Effect, Leaving
 from flowsheet.trace.gates import GateResult
 from flowsheet.trace.lots import POWDER, Lot
 from flowsheet.trace.output import courses_at, shown_times, title_of
@@ -16,6 +16,8 @@ from flowsheet.trace.steps import Funnel
 
 TIMES, DURATIONS = 7, 8
 """Columns of the table of lots over time, and rows of a funnel."""
+ROUNDING = 1e-7
+"""Relative deviations below this are those of the integrator."""
 
 
 class Shown:
@@ -39,9 +41,9 @@ class Shown:
             return "any" if value == math.inf else "–"
         return self.display.attribute(unit, abs(value)).label(value, digits)
 
-    def mass(self, value: float) -> str:
+    def mass(self, value: float, digits: int = 4) -> str:
         """Return a mass; what is below a microgram is none."""
-        return self.quantity(value if abs(value) >= 1e-9 else 0.0, "kg")
+        return self.quantity(value if abs(value) >= 1e-9 else 0.0, "kg", digits)
 
 
 def trace_text(trace: Trace) -> Iterator[str]:
@@ -92,7 +94,7 @@ def _lot(lot: Lot, trace: Trace, shown: Shown) -> Iterator[str]:
         passage = place.passage
         mass = shown.mass(float(max(place.mass))) + (" left" if place.leaves else "")
         product = "" if place.product is None else shown.mass(place.product)
-        tablets = "" if place.tablets is None else format_number(place.tablets, 6)
+        tablets = "" if place.tablets is None else whole(place.tablets)
         times = (shown.time(passage.arrives, "never"), shown.share(passage.peak), shown.time(passage.peak_time))
         rows.append((f"  {place.place}", *times, gone(passage.comes, passage.gone, shown), mass, product, tablets))
     yield from columns(rows, right=range(1, 8))
@@ -113,25 +115,44 @@ def _disturbance(each: Disturbance, shown: Shown) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("  variable", "arrives", "largest deviation", "relative", "at", "passes", "gone")]
     for effect in each.effects:
         passage = effect.passage
-        peak = (shown.quantity(effect.peak, effect.unit), shown.share(passage.peak), shown.time(passage.peak_time))
+        peak = (*peak_words(effect, shown), shown.time(passage.peak_time))
         ends = (shown.time(passage.passes, "still there" if passage.comes else "–"), gone(passage.comes, passage.gone, shown))
         rows.append((f"  {effect.variable}", shown.time(passage.arrives, "never"), *peak, *ends))
     yield from columns(rows, right=range(1, 7))
     for part in each.leaving:
-        tablets = "" if part.tablets is None else f", {format_number(part.tablets, 6)} tablets,"
-        yield f"  {part.place}: {shown.mass(part.product)} of product{tablets} deviate in {each.component}; {shown.mass(part.excess)} more of it left"
+        yield f"  {leaving_words(each, part, shown)}"
+
+
+def peak_words(effect: Effect, shown: Shown) -> tuple[str, str]:
+    """Return the largest deviation of a variable, with its unit and relative; rounding of the integrator is none."""
+    if not effect.passage.peak > ROUNDING:
+        return "none", "none"
+    return shown.quantity(effect.peak, effect.unit), shown.share(effect.passage.peak)
+
+
+def leaving_words(each: Disturbance, part: Leaving, shown: Shown) -> str:
+    """Return what a disturbance takes out by one unit."""
+    tablets = "" if part.tablets is None else f" ({whole(part.tablets)} tablets)"
+    more = f"{shown.mass(abs(part.excess))} {'less' if part.excess < 0 else 'more'} of it left in the whole run"
+    return f"{part.place}: {shown.mass(part.product)} of product{tablets} deviate in {each.component}; {more}"
+
+
+def whole(number: float) -> str:
+    """Return a number of tablets."""
+    return format_number(round(number), 12)
 
 
 def _funnel(each: Funnel, shown: Shown) -> Iterator[str]:
     spec = each.spec
     yield f"funnel {title_of(each)}: largest disturbance of {spec.input} that keeps {limits_of(each, spec.unit, shown)}"
     yield f"  {operating_point(each, shown)}"
-    rows: list[tuple[str, ...]] = [("  duration", "up to", "down to", "peak after", "tanks: up to", "down to")]
+    tanks = each.chain is not None
+    rows: list[tuple[str, ...]] = [("  duration", "up to", "down to", "peak after", *(("tanks: up to", "down to") if tanks else ()))]
     for k in shown_times(len(each.rows), DURATIONS).tolist():
         row = each.rows[k]
         sizes = [shown.quantity(value, spec.input_unit) for value in (row.most_up, row.most_down, row.tanks_up, row.tanks_down)]
-        when = shown.time(row.peak_time) if shown.time_unit.text == "s" else f"{format_number(row.peak_time, 4)} s"
-        rows.append((f"  {format_number(row.duration, 3)} s", *sizes[:2], when, *sizes[2:]))
+        when = f"{format_number(row.peak_time, 4)} s"
+        rows.append((f"  {format_number(row.duration, 3)} s", *sizes[:2], when, *(sizes[2:] if tanks else ())))
     yield from columns(rows, right=range(1, 6))
     yield f"  {chain_words(each)}"
     yield f"  {check_words(each, shown)}"
