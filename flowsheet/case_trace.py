@@ -56,28 +56,10 @@ def _read_lots(check: Checker, given: object, powders: list[str]) -> tuple[str, 
     for k, name in enumerate(given):
         if name not in powders:
             hint = did_you_mean(name, powders) if isinstance(name, str) else ""
-            check.problem((*path, k), f"there is no material {shown(name)}", listed(powders) or "none", hint)
+            check.problem((*path, k), f"there is no material {name!r}", listed(powders) or "none", hint)
         elif name in given[:k]:
             check.problem((*path, k), f"{name} is named twice", "each lot once")
     return tuple(name for name in given if name in powders)
-
-
-def _entries(check: Checker, tables: object, section: str, keys: tuple[schema.Key, ...]) -> list[tuple[KeyPath, dict[str, Any]]]:
-    """Return the tables of ``[[trace.section]]``."""
-    inside = _Inside(check)
-    return [(("trace", *path), values) for path, values in read_entries(inside, tables, section, keys, schema.MOST_STREAMS)]
-
-
-class _Inside(Checker):
-    """A checker of what stands inside the table ``trace``."""
-
-    def __init__(self, check: Checker) -> None:
-        super().__init__(check.file, check.positions)
-        self.overridden = check.overridden
-        self.problems, self.connections, self.data, self.warnings = check.problems, check.connections, check.data, check.warnings
-
-    def _made(self, path: KeyPath, *rest: Any) -> Any:
-        return super()._made(("trace", *path), *rest)
 
 
 def _numbers(check: Checker, path: KeyPath, values: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, float | None]:
@@ -102,7 +84,7 @@ def _read_diversions(
     check: Checker, tables: object, find: Finder, specified: Collection[str], horizon: float | None
 ) -> tuple[DiversionSpec, ...]:
     found = []
-    for path, values in _entries(check, tables, "diversions", schema.TRACE_DIVERSION):
+    for path, values in read_entries(check, tables, "diversions", schema.TRACE_DIVERSION, schema.MOST_STREAMS, ("trace",)):
         before = len(check.problems)
         watch, sensor = values["watch"], values["sensor"] or values["watch"]
         data = [None if name is None else find((*path, key), name) for key, name in (("watch", watch), ("sensor", sensor))]
@@ -147,7 +129,7 @@ def _read_funnels(
     check: Checker, tables: object, finders: Finders, specified: Collection[str], horizon: float | None
 ) -> tuple[FunnelSpec, ...]:
     found = []
-    for path, values in _entries(check, tables, "funnels", schema.TRACE_FUNNEL):
+    for path, values in read_entries(check, tables, "funnels", schema.TRACE_FUNNEL, schema.MOST_STREAMS, ("trace",)):
         before = len(check.problems)
         names = {key: values[key] for key in ("input", "watch")}
         data = [None if name is None else find((*path, key), name) for find, (key, name) in zip(finders[::-1], names.items(), strict=True)]

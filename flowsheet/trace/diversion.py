@@ -98,9 +98,15 @@ def false_probability(lower: float, upper: float, value: float | np.ndarray, dev
     0.0455
     """
     value = np.asarray(value, dtype=float)
-    low = np.zeros_like(value) if math.isnan(lower) else ndtr((lower - value) / deviation)
-    high = np.zeros_like(value) if math.isnan(upper) else ndtr((value - upper) / deviation)
+    low = np.zeros_like(value) if math.isnan(lower) else ndtr(_standard(lower - value, deviation))
+    high = np.zeros_like(value) if math.isnan(upper) else ndtr(_standard(value - upper, deviation))
     return np.asarray(np.minimum(low + high, 1.0))
+
+
+def _standard(distance: np.ndarray, deviation: float) -> np.ndarray:
+    """Return distances in standard deviations, held where any more would make no difference."""
+    with np.errstate(over="ignore"):
+        return np.clip(distance / deviation, -1e8, 1e8)
 
 
 def decision_times(start: float, end: float, gate: Gate) -> np.ndarray:
@@ -208,8 +214,8 @@ def _log_within(gate: Gate, readings: np.ndarray) -> np.ndarray:
     scale = gate.deviation
     if math.isnan(gate.lower) or math.isnan(gate.upper):
         away = gate.upper - readings if math.isnan(gate.lower) else readings - gate.lower
-        return np.maximum(log_ndtr(away / scale), -700.0)
-    above, below = (gate.lower - readings) / scale, (gate.upper - readings) / scale
+        return np.maximum(log_ndtr(_standard(away, scale)), -700.0)
+    above, below = _standard(gate.lower - readings, scale), _standard(gate.upper - readings, scale)
     # in the tail where both are alike, so that their difference keeps its digits
     mirrored = above > 0
     a, b = np.where(mirrored, -below, above), np.where(mirrored, -above, below)

@@ -42,12 +42,17 @@ def chain(t: np.ndarray, response: np.ndarray) -> Chain | None:
 
     ``mean = int 1 - S/S_end dt``, ``variance = 2 int t (1 - S/S_end) dt - mean^2``, by the trapezoidal rule.
     """
-    if not settles(t, response) or abs(response[-1]) < LASTING * np.max(np.abs(response)):
+    if not lasts(t, response):
         return None
     left = 1 - response / response[-1]
     mean = float(np.trapezoid(left, t))
     variance = float(2 * np.trapezoid(t * left, t)) - mean**2
     return Chain(float(response[-1]), mean, variance) if mean > 0 else None
+
+
+def lasts(t: np.ndarray, response: np.ndarray) -> bool:
+    """Tell whether a step response has come to rest away from zero."""
+    return settles(t, response) and bool(abs(response[-1]) >= LASTING * np.max(np.abs(response)))
 
 
 def settles(t: np.ndarray, response: np.ndarray) -> bool:
@@ -127,7 +132,7 @@ def _tanks_share(found: Chain, duration: float) -> float:
 
 def arrival_times(t: np.ndarray, response: np.ndarray) -> tuple[float, ...] | None:
     """Return when a lasting step response first reaches the shares :data:`QUANTILES` of its end value (s); None if it does not last."""
-    if chain(t, response) is None:
+    if not lasts(t, response):
         return None
     return tuple(_first_time(t, response / response[-1], share) for share in QUANTILES)
 
