@@ -18,9 +18,12 @@ LEAST_SCALE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """A profile that leaves the value it begins with and returns to it: when (s), to which extreme, and the profile without it."""
+    """A profile that leaves the value it begins with and returns to it: when (s), to which extreme (in ``unit``, SI), and the profile
+    without it.
+    """
 
     variable: str
+    unit: str
     label: str
     start: float
     end: float
@@ -66,16 +69,16 @@ class Disturbance:
 
 
 def pulses_of(profile: ProfileSpec, horizon: float) -> Iterator[Pulse]:
-    """Yield the pulses of a profile that end within the horizon (s).
+    """Yield the pulses of a profile that end within the horizon (s); a profile without a label is no disturbance.
 
-    >>> spec = ProfileSpec("feeder.disturbance", Profile([0.0, 60.0, 90.0, 120.0], [0.0, 0.2, 0.0, 0.1]), "", "")
+    >>> spec = ProfileSpec("feeder.disturbance", Profile([0.0, 60.0, 90.0, 120.0], [0.0, 0.2, 0.0, 0.1]), "", "a bridge breaks")
     >>> [(pulse.start, pulse.end, pulse.height) for pulse in pulses_of(spec, 600.0)]
     [(60.0, 90.0, 0.2)]
     """
     times, values = profile.profile.times, profile.profile.values
     base, linear = values[0], profile.profile.interpolation is Interpolation.LINEAR
     first = None
-    for k, value in enumerate(values):
+    for k, value in enumerate(values if profile.label else ()):
         if value != base and first is None:
             first = k
         elif value == base and first is not None:
@@ -83,8 +86,16 @@ def pulses_of(profile: ProfileSpec, horizon: float) -> Iterator[Pulse]:
             if begin < horizon and times[k] <= horizon:
                 flat = [base if first <= j < k else each for j, each in enumerate(values)]
                 extreme = max(values[first:k], key=lambda each: abs(each - base))
-                label = profile.label or profile.variable
-                yield Pulse(profile.variable, label, begin, times[k], base, extreme - base, replace(profile.profile, values=flat))
+                yield Pulse(
+                    profile.variable,
+                    profile.unit,
+                    profile.label,
+                    begin,
+                    times[k],
+                    base,
+                    extreme - base,
+                    replace(profile.profile, values=flat),
+                )
             first = None
 
 

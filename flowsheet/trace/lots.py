@@ -33,6 +33,7 @@ class LotPlace:
     passage : of the share above the threshold.
     product : powder that has left while the share was above the threshold (kg); None for a unit that holds it.
     tablets : how many tablets that is; None where none are made.
+    tablet_numbers : which ones, counted from the start: those before the first and the last of each stretch above the threshold.
     """
 
     place: str
@@ -42,6 +43,7 @@ class LotPlace:
     passage: Passage
     product: float | None
     tablets: float | None
+    tablet_numbers: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,8 +131,13 @@ def follow_lot(
             share = quotient(flow, whole, FLOW_HEEL)
             when = passage(t, share, threshold)
             product = amount_within(t, courses(f"balance.passed_mass[{unit}]"), when.intervals)
-            made = amount_within(t, courses(f"balance.tablets[{unit}]"), when.intervals) if unit in presses else None
-            found.append(LotPlace(unit, True, share, courses(f"balance.left_mass[{unit},{name}]"), when, product, made))
+            mass = courses(f"balance.left_mass[{unit},{name}]")
+            made, numbers = None, []
+            if unit in presses:
+                count = courses(f"balance.tablets[{unit}]")
+                made = amount_within(t, count, when.intervals)
+                numbers = [(float(np.interp(a, t, count)), float(np.interp(b, t, count))) for a, b in when.intervals]
+            found.append(LotPlace(unit, True, share, mass, when, product, made, tuple(numbers)))
     inventory = courses(f"balance.inventory[{name}]")
     left = sum(float(place.mass[-1]) for place in found if place.leaves)
     return Lot(name, share_of, tuple(found), balance, float(inventory[0]), float(inventory[-1]), left)

@@ -88,6 +88,7 @@ def _lot(lot: Lot, places: np.ndarray) -> dict[str, Any]:
                 "end_mass": float(place.mass[-1]),
                 "product": place.product,
                 "tablets": place.tablets,
+                "tablet_numbers": place.tablet_numbers,
                 "share": place.share[places].tolist(),
                 "mass": place.mass[places].tolist(),
             }
@@ -101,6 +102,7 @@ def _disturbance(each: Disturbance, places: np.ndarray) -> dict[str, Any]:
     return {
         "label": pulse.label,
         "variable": pulse.variable,
+        "unit": pulse.unit,
         "start": pulse.start,
         "end": pulse.end,
         "base": pulse.base,

@@ -111,9 +111,10 @@ def _lot(page: _Page, lot: Lot) -> str:
         masses = [shown.mass(float(max(place.mass))), shown.mass(float(place.mass[-1]))]
         product = "" if place.product is None else shown.mass(place.product)
         tablets = "" if place.tablets is None else words.whole(place.tablets)
-        numbers = (*times, words.gone(passage.comes, passage.gone, shown), *(("", masses[1]) if place.leaves else masses), product, tablets)
+        held = ("", masses[1]) if place.leaves else masses
+        numbers = (*times, words.gone(passage.comes, passage.gone, shown), *held, product, tablets, words.numbers_of(place))
         body.append(row([f"{place.place}{' →' if place.leaves else ''}", *map(number, numbers)]))
-    header = ("", "Arrives", "Peak", "at", "Gone", "Most held", "Held, or left, at the end", "Product above", "Tablets above")
+    header = ("", "Arrives", "Peak", "at", "Gone", "Most held", "Held, or left, at the end", "Product above", "Tablets above", "Numbers")
     places = courses_at(trace.t, TIMES)
     over_time = [
         row([f"{place.place}{' →' if place.leaves else ''}", *(number(shown.mass(float(place.mass[k]), 3)) for k in places)])
@@ -124,7 +125,7 @@ def _lot(page: _Page, lot: Lot) -> str:
     svg = figures.lot_figure(lot, trace.t, page.axis, shown.display.unit("kg", largest), shown.display.fraction)
     return (
         f"<h3>Lot {text(lot.name)} <span class='kind'>share {text(words.whole_of(lot))}</span></h3>"
-        f"<p>{text(words.balance_of(lot, shown))}.</p>{table(header, body, range(1, 9))}"
+        f"<p>{text(words.balance_of(lot, shown))}.</p>{table(header, body, range(1, 10))}"
         f"{_figure(svg, f'Lot {lot.name} through the line over time')}{table(times_header, over_time, range(1, TIMES + 1))}"
     )
 

@@ -31,8 +31,8 @@ BEFORE = 1e-5
 
 OnPhase = Callable[[str], None]
 NOTHING = (
-    "declare lots as materials with one `substance` (cases/lot_change), a pulse as one of [[profiles]] that returns to its first value, "
-    "or [[trace.diversions]] and [[trace.funnels]]"
+    "declare lots as materials with one `substance` (cases/lot_change), a pulse as one of [[profiles]] that has a label and "
+    "returns to its first value, or [[trace.diversions]] and [[trace.funnels]]"
 )
 
 
@@ -164,12 +164,11 @@ def _funnels(case: Case, spec: TraceSpec, pulses: Sequence[Pulse]) -> tuple[Funn
     """Return the funnels of a case; if it names none, one for each disturbed input and each specified share of a component."""
     if spec.funnels:
         return spec.funnels
-    units = {profile.variable: profile.unit for profile in case.profiles}
-    disturbed = dict.fromkeys(pulse.variable for pulse in pulses)
+    disturbed = {pulse.variable: pulse.unit for pulse in pulses}
     shares = [each for each in case.specifications if not each.unit and index_of(each.variable)]
     return tuple(
-        FunnelSpec(variable, units[variable], each.variable, each.unit, None, None, None, None, None, (), "")
-        for variable in disturbed
+        FunnelSpec(variable, unit, each.variable, each.unit, None, None, None, None, None, (), "")
+        for variable, unit in disturbed.items()
         for each in shares
     )
 

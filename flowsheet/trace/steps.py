@@ -206,7 +206,9 @@ def _funnel(
     durations = spec.durations or usual_durations(span / 10 if found is None else found.mean, span)
     rows = funnel_rows(step.t, response, durations, max(room_up, 0.0), max(room_down, 0.0))
     on_phase(f"simulating a disturbance of {spec.input}")
-    check = _checked(spec, step, quiet, runner, response, span / 10 if found is None else min(found.mean, span / 2))
+    # longer than it takes to its peak, a disturbance is but the step
+    duration = float(step.t[np.argmax(np.abs(response))]) / 2 if found is None else min(found.mean, span / 2)
+    check = _checked(spec, step, quiet, runner, response, duration or span / 10)
     return Funnel(spec, step, value, lower, upper, settled, found, tuple(rows), check, tuple(notes))
 
 

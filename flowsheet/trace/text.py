@@ -9,7 +9,7 @@ from flowsheet.display import Display, DisplayUnit, format_number
 from flowsheet.summary import columns
 from flowsheet.trace.disturbances import Disturbance, Effect, Leaving
 from flowsheet.trace.gates import GateResult
-from flowsheet.trace.lots import POWDER, Lot
+from flowsheet.trace.lots import POWDER, Lot, LotPlace
 from flowsheet.trace.output import courses_at, shown_times, title_of
 from flowsheet.trace.run import Trace
 from flowsheet.trace.steps import Funnel
@@ -79,6 +79,12 @@ def gone(lot_is_there: bool, gone: float, shown: Shown) -> str:
     return shown.time(gone, "still there" if lot_is_there else "–")
 
 
+def numbers_of(place: LotPlace) -> str:
+    """Return the numbers of the tablets with more of a lot than the threshold, counted from the start of the run."""
+    spans = [f"{whole(math.floor(a) + 1)} to {whole(b)}" for a, b in place.tablet_numbers if b - a >= 1]
+    return spans[0] if len(spans) == 1 else f"in {len(spans)} stretches" if spans else ""
+
+
 def balance_of(lot: Lot, shown: Shown) -> str:
     """Return the balance of a lot in one line."""
     row = lot.balance
@@ -89,25 +95,27 @@ def balance_of(lot: Lot, shown: Shown) -> str:
 
 def _lot(lot: Lot, trace: Trace, shown: Shown) -> Iterator[str]:
     yield f"lot {lot.name}, share {whole_of(lot)}: {balance_of(lot, shown)}"
-    rows: list[tuple[str, ...]] = [("  place", "arrives", "peak", "at", "gone", "most held, or left", "product above", "tablets")]
+    rows: list[tuple[str, ...]] = [
+        ("  place", "arrives", "peak", "at", "gone", "most held, or left", "product above", "tablets", "numbers")
+    ]
     for place in lot.places:
         passage = place.passage
         mass = shown.mass(float(max(place.mass))) + (" left" if place.leaves else "")
         product = "" if place.product is None else shown.mass(place.product)
         tablets = "" if place.tablets is None else whole(place.tablets)
         times = (shown.time(passage.arrives, "never"), shown.share(passage.peak), shown.time(passage.peak_time))
-        rows.append((f"  {place.place}", *times, gone(passage.comes, passage.gone, shown), mass, product, tablets))
-    yield from columns(rows, right=range(1, 8))
+        rows.append((f"  {place.place}", *times, gone(passage.comes, passage.gone, shown), mass, product, tablets, numbers_of(place)))
+    yield from columns(rows, right=range(1, 9))
     places = courses_at(trace.t, TIMES)
     header = ("  held at", *(shown.time(float(trace.t[k])) for k in places))
     held = [(f"  {place.place}", *(shown.mass(float(place.mass[k])) for k in places)) for place in lot.places if not place.leaves]
     yield from columns([header, *held], right=range(1, TIMES + 1))
 
 
-def pulse_words(each: Disturbance, shown: Shown, unit: str = "") -> str:
+def pulse_words(each: Disturbance, shown: Shown) -> str:
     """Return a pulse in words."""
     pulse = each.pulse
-    return f"{pulse.variable} by {shown.quantity(pulse.height, unit)} from {shown.time(pulse.start)} to {shown.time(pulse.end)}"
+    return f"{pulse.variable} by {shown.quantity(pulse.height, pulse.unit)} from {shown.time(pulse.start)} to {shown.time(pulse.end)}"
 
 
 def _disturbance(each: Disturbance, shown: Shown) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ label = "a fifth more"
 
 
 def spec(times: list[float], values: list[float], interpolation: Interpolation = Interpolation.HOLD) -> ProfileSpec:
-    return ProfileSpec("feeder.setpoint", Profile(times, values, interpolation), "kg/s", "")
+    return ProfileSpec("feeder.setpoint", Profile(times, values, interpolation), "kg/s", "too much")
 
 
 def test_pulses_of_a_profile() -> None:
@@ -33,7 +34,8 @@ def test_pulses_of_a_profile() -> None:
     assert [(pulse.start, pulse.end, pulse.height) for pulse in found] == [(10, 30, 2), (40, 50, -0.5)]
     assert found[0].without.values == (1, 1, 1, 1, 0.5, 1)
     assert found[1].without.values == (1, 2, 3, 1, 1, 1)
-    assert found[0].label == "feeder.setpoint"
+    assert (found[0].label, found[0].unit) == ("too much", "kg/s")
+    assert not list(pulses_of(replace(spec([0, 10, 20], [1, 2, 1]), label=""), 100.0)), "without a label it is no disturbance"
 
 
 def test_straight_lines_leave_earlier() -> None:

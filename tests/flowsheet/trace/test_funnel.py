@@ -129,6 +129,7 @@ def test_default_funnels_are_those_of_disturbances_and_specified_shares(line: Ca
 variable = "feed.flow[filler]"
 times = ["0 s", "100 s", "130 s"]
 values = ["0.0045 kg/s", "0.005 kg/s", "0.0045 kg/s"]
+label = "more filler"
 
 [[specifications]]
 variable = "blender.outlet_fraction[first]"

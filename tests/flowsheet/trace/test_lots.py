@@ -146,6 +146,8 @@ def test_lot_change_of_the_line(lot_change: Trace) -> None:
     # 20 kg/h from its arrival on, and as many tablets as the press makes of it
     assert press.product == pytest.approx(20 / 3600 * (4500 - press.passage.arrives), rel=1e-3)
     assert press.tablets == pytest.approx(press.product / at(old, "press").product * at(old, "press").tablets, rel=1e-3)
+    ((first, last),) = press.tablet_numbers
+    assert (last - first, last) == pytest.approx((press.tablets, at(old, "press").tablets))
     assert math.isnan(at(old, "press").passage.gone)
 
 
