@@ -93,7 +93,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     def find_input(path: KeyPath, variable: str) -> Any:
         return _find_input(check, path, variable, units, taken)
 
-    trace = read_trace(check, top["trace"], (find, find_input), materials, {spec.variable for spec in specifications}, horizon)
+    trace = read_trace(check, top["trace"], (find, find_input), materials, {spec.variable for spec in specifications})
     if check.problems:
         raise CaseErrors(in_order([*check.problems, *check.data]))
     if check.data:

@@ -21,7 +21,7 @@ MOST_DURATIONS = 1000
 
 
 def read_trace(
-    check: Checker, table: object, finders: Finders, materials: Mapping[str, Any], specified: Collection[str], horizon: float | None
+    check: Checker, table: object, finders: Finders, materials: Mapping[str, Any], specified: Collection[str]
 ) -> TraceSpec | None:
     """Return what is to be followed, None if the case does not say.
 
@@ -32,15 +32,14 @@ def read_trace(
     finders : of variables and of inputs.
     materials : components of the case by name.
     specified : variables that have a specification.
-    horizon : of the run (s); None if it is not known.
     """
     if table is None:
         return None
     values = read_table(check, table, ("trace",), schema.TRACE)
     powders = [name for name, material in materials.items() if isinstance(material, Material)]
     lots = _read_lots(check, values["lots"], powders)
-    diversions = _read_diversions(check, values["diversions"], finders[0], specified, horizon)
-    funnels = _read_funnels(check, values["funnels"], finders, specified, horizon)
+    diversions = _read_diversions(check, values["diversions"], finders[0], specified)
+    funnels = _read_funnels(check, values["funnels"], finders, specified)
     if values["threshold"] is None or values["share_of"] is None:
         return None
     return TraceSpec(values["threshold"], values["share_of"], lots, diversions, funnels)
@@ -80,9 +79,7 @@ def _check_order(check: Checker, path: KeyPath, lower: float | None, upper: floa
         check.problem((*path, key), f"has to lie above the lower limit ({upper:g} against {lower:g})", "lower < upper")
 
 
-def _read_diversions(
-    check: Checker, tables: object, find: Finder, specified: Collection[str], horizon: float | None
-) -> tuple[DiversionSpec, ...]:
+def _read_diversions(check: Checker, tables: object, find: Finder, specified: Collection[str]) -> tuple[DiversionSpec, ...]:
     found = []
     for path, values in read_entries(check, tables, "diversions", schema.TRACE_DIVERSION, schema.MOST_STREAMS, ("trace",)):
         before = len(check.problems)
@@ -100,7 +97,6 @@ def _read_diversions(
         _check_limits(check, path, limits, watch, specified)
         _check_order(check, path, own["sensor_lower"], own["sensor_upper"], "sensor_upper")
         _check_sensor(check, path, values, own, unit, sensor_unit)
-        _check_within(check, path, values, ("after",), horizon)
         if len(check.problems) == before:
             rest = {key: values[key] for key in ("after", "delay", "transport", "dwell", "scan_time", "scans", "label")}
             at = values["at"] or watch.partition(".")[0]
@@ -119,15 +115,7 @@ def _check_sensor(check: Checker, path: KeyPath, values: Mapping[str, Any], own:
         check.problem(path, "noise and averages of scans need the time between scans", 'scan_time, such as "1 s"', at_key=True)
 
 
-def _check_within(check: Checker, path: KeyPath, values: Mapping[str, Any], keys: Collection[str], horizon: float | None) -> None:
-    for key in keys:
-        if horizon is not None and values[key] is not None and values[key] >= horizon:
-            check.problem((*path, key), f"the run ends before ({values[key]:g} s, {horizon:g} s)", f"below {horizon:g} s")
-
-
-def _read_funnels(
-    check: Checker, tables: object, finders: Finders, specified: Collection[str], horizon: float | None
-) -> tuple[FunnelSpec, ...]:
+def _read_funnels(check: Checker, tables: object, finders: Finders, specified: Collection[str]) -> tuple[FunnelSpec, ...]:
     found = []
     for path, values in read_entries(check, tables, "funnels", schema.TRACE_FUNNEL, schema.MOST_STREAMS, ("trace",)):
         before = len(check.problems)
@@ -142,7 +130,6 @@ def _read_funnels(
         if len(check.problems) > before:
             continue
         _check_limits(check, path, limits, names["watch"], specified)
-        _check_within(check, path, values, ("time",), horizon)
         if step == 0:
             check.problem((*path, "step"), "a step of nothing says nothing", "a number that is not zero")
         if len(check.problems) == before:

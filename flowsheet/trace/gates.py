@@ -85,4 +85,4 @@ def _transport(number: int, spec: DiversionSpec, funnels: Sequence[Funnel]) -> t
                 return (first, middle, max(first, last)), f"{shares} of a step of {funnel.spec.input}"
     text = f"how long powder takes from {spec.sensor} to {spec.watch} is not known"
     hint = f"give transport, or one of [[trace.funnels]] with watch = {spec.watch!r} and an input whose step lasts, such as a set point"
-    raise CaseErrors([Problem(text, f"trace.diversions.{number}.transport", hint=hint)])
+    raise CaseErrors([Problem(text, f"trace.diversions[{number}].transport", hint=hint)])

@@ -174,16 +174,17 @@ def _funnels(case: Case, spec: TraceSpec, pulses: Sequence[Pulse]) -> tuple[Funn
 
 
 def _check_gates(case: Case, spec: TraceSpec, line: _Line) -> None:
-    """Refuse diversions at units that no powder passes."""
-    wrong = [(number, each) for number, each in enumerate(spec.diversions) if each.at not in line.passed]
+    """Refuse diversions at units that no powder passes, and those that begin after the run."""
+    file, hint = str(case.file or case.name), "name by `at` the unit whose powder is diverted"
+    wrong = [
+        Problem(f"no powder passes {each.at}", f"trace.diversions[{number}].at", listed(line.passed) or "none", hint, file)
+        for number, each in enumerate(spec.diversions)
+        if each.at not in line.passed
+    ]
+    wrong += [
+        Problem(f"the run ends before ({each.after:g} s)", f"trace.diversions[{number}].after", f"below {case.horizon:g} s", file=file)
+        for number, each in enumerate(spec.diversions)
+        if each.after is not None and each.after >= case.horizon
+    ]
     if wrong:
-        raise CaseErrors(
-            Problem(
-                f"no powder passes {each.at}",
-                f"trace.diversions.{number}.at",
-                listed(line.passed) or "none",
-                "name by `at` the unit whose powder is diverted",
-                str(case.file or case.name),
-            )
-            for number, each in wrong
-        )
+        raise CaseErrors(wrong)

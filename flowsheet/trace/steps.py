@@ -135,6 +135,8 @@ Plan = tuple[str, float, float, float | None]
 def _planned(number: int, spec: FunnelSpec, pulses: Sequence[Pulse], case: Case) -> Plan:
     pulse = next((pulse for pulse in pulses if pulse.variable == spec.input), None)
     time = spec.time if spec.time is not None else pulse.start if pulse is not None else case.horizon / 2
+    if time >= case.horizon:
+        raise _refusal(case, number, "time", f"the run ends before ({time:g} s, {case.horizon:g} s)", f"below {case.horizon:g} s")
     window = case.horizon - time if spec.window is None else spec.window
     if time + window > case.horizon * (1 + 1e-12):
         raise _refusal(
@@ -149,7 +151,7 @@ def _planned(number: int, spec: FunnelSpec, pulses: Sequence[Pulse], case: Case)
 
 
 def _refusal(case: Case, number: int, key: str, message: str, allowed: str = "", hint: str = "") -> CaseErrors:
-    return CaseErrors([Problem(message, f"trace.funnels.{number}.{key}", allowed, hint, str(case.file or case.name))])
+    return CaseErrors([Problem(message, f"trace.funnels[{number}].{key}", allowed, hint, str(case.file or case.name))])
 
 
 def _step(plan: Plan, quiet: Mapping[str, Profile], runner: Runner) -> StepRun:

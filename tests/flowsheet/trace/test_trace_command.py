@@ -199,14 +199,12 @@ REFUSED = [
     (DIVERSION + "noise = 0.1", "need the time between scans", "scan_time"),
     (DIVERSION + 'scans = 3\nscan_time = "0 s"', "need the time between scans", ""),
     (DIVERSION + 'sensor = "blender.total_mass"', "is in kg", "sensor_lower"),
-    (DIVERSION + 'after = "1 h"', "the run ends before", ""),
     (DIVERSION.replace('"11 %"', '"11 kg"'), "trace.diversions[0].upper", ""),
     (FUNNEL.replace("feed.flow", "feed.outlet_flow"), "feed has no input 'outlet_flow[first]'", ""),
     (FUNNEL + "step = 1", "the unit is missing", ""),
     (FUNNEL + 'step = "0 kg/s"', "a step of nothing says nothing", ""),
     (FUNNEL + 'durations = ["0 s"]', "a duration has to be positive", ""),
     (FUNNEL + "durations = []", "expected an array", ""),
-    (FUNNEL + 'time = "1 h"', "the run ends before", ""),
     (FUNNEL.replace('upper = "11 %"', ""), "has no limits", ""),
 ]
 
@@ -222,6 +220,8 @@ def test_refused_when_it_is_read(extra: str, message: str, more: str, line: Call
 
 
 LATER = [
+    (DIVERSION + 'after = "1 h"', "trace.diversions[0].after: the run ends before (3600 s)"),
+    (FUNNEL + 'time = "1 h"', "trace.funnels[0].time: the run ends before (3600 s, 600 s)"),
     (FUNNEL + 'time = "500 s"\nwindow = "200 s"', "the run ends before (700 s > 600 s)"),
     (FUNNEL.replace("flow[first]", "flow[second]"), "no share can be taken as a step"),
 ]
