@@ -84,10 +84,11 @@ def _read_diversions(check: Checker, tables: object, find: Finder, specified: Co
     for path, values in read_entries(check, tables, "diversions", schema.TRACE_DIVERSION, schema.MOST_STREAMS, ("trace",)):
         before = len(check.problems)
         watch, sensor = values["watch"], values["sensor"] or values["watch"]
-        data = [None if name is None else find((*path, key), name) for key, name in (("watch", watch), ("sensor", sensor))]
-        if None in data:
+        watched = None if watch is None else find((*path, "watch"), watch)
+        measured = watched if sensor == watch else find((*path, "sensor"), sensor)
+        if watched is None or measured is None:
             continue
-        unit, sensor_unit = map(variable_unit, data)
+        unit, sensor_unit = variable_unit(watched), variable_unit(measured)
         limits = _numbers(check, path, values, dict.fromkeys(("lower", "target", "upper"), unit))
         own = _numbers(check, path, values, dict.fromkeys(("sensor_lower", "sensor_upper", "noise"), sensor_unit))
         if values["noise"] is None:

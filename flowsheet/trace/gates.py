@@ -73,16 +73,16 @@ def _follow(
 def _transport(number: int, spec: DiversionSpec, funnels: Sequence[Funnel]) -> tuple[tuple[float, float, float], str]:
     """Return how long the first, the middle and the last of the powder takes from sensor to gate (s), and who says so."""
     if spec.transport is not None:
-        return (spec.transport,) * 3, "given"
+        return (spec.transport,) * 3, "as given"
     if spec.sensor == spec.watch:
-        return (0.0,) * 3, "measured where it is watched"
+        return (0.0,) * 3, "read where it is watched"
     for funnel in funnels:
         if funnel.spec.watch == spec.watch:
             times = [arrival_times(funnel.step.t, funnel.step.response(name)) for name in (spec.sensor, spec.watch)]
             if times[0] is not None and times[1] is not None:
                 first, middle, last = (max(late - early, 0.0) for early, late in zip(*times, strict=True))
                 shares = " and ".join(f"{100 * share:g} %" for share in (QUANTILES[0], QUANTILES[-1]))
-                return (first, middle, max(first, last)), f"{shares} of a step of {funnel.spec.input}"
+                return (first, middle, max(first, last)), f"by {shares} of a step of {funnel.spec.input}"
     text = f"how long powder takes from {spec.sensor} to {spec.watch} is not known"
     hint = f"give transport, or one of [[trace.funnels]] with watch = {spec.watch!r} and an input whose step lasts, such as a set point"
     raise CaseErrors([Problem(text, f"trace.diversions[{number}].transport", hint=hint)])

@@ -26,6 +26,9 @@ from units.stream import Material, substances
 MOST_PULSES = 20
 """As many disturbances are followed, each of which takes a run of its own."""
 
+MOST_DECISIONS = 200_000
+"""As many decisions of a gate are looked at in a run."""
+
 BEFORE = 1e-5
 """Time (s) before a jump at which courses are looked at."""
 
@@ -185,6 +188,17 @@ def _check_gates(case: Case, spec: TraceSpec, line: _Line) -> None:
         Problem(f"the run ends before ({each.after:g} s)", f"trace.diversions[{number}].after", f"below {case.horizon:g} s", file=file)
         for number, each in enumerate(spec.diversions)
         if each.after is not None and each.after >= case.horizon
+    ]
+    wrong += [
+        Problem(
+            f"asks for {case.horizon / period:.3g} decisions",
+            f"trace.diversions[{number}].scan_time",
+            f"at most {MOST_DECISIONS}",
+            file=file,
+        )
+        for number, each in enumerate(spec.diversions)
+        for period in [each.scan_time * each.scans]
+        if period > 0 and case.horizon / period > MOST_DECISIONS
     ]
     if wrong:
         raise CaseErrors(wrong)

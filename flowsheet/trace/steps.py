@@ -18,6 +18,8 @@ from solvers.declare import Interpolation, Profile
 
 POINTS = 4001
 """Points of a step response."""
+SHORTEST_STEP = 1e-6
+"""Time (s) between them at least."""
 DURATIONS = 30
 SHORTEST, LONGEST = 0.02, 5.0
 """Durations of a funnel over the mean residence time of its chain, unless the case names its own."""
@@ -142,6 +144,8 @@ def _planned(number: int, spec: FunnelSpec, pulses: Sequence[Pulse], case: Case)
         raise _refusal(
             case, number, "window", f"the run ends before ({time + window:g} s > {case.horizon:g} s)", f"at most {case.horizon - time:g} s"
         )
+    if window < POINTS * SHORTEST_STEP:
+        raise _refusal(case, number, "window", f"is too short ({window:g} s)", f"at least {POINTS * SHORTEST_STEP:g} s")
     profile = profiles_of(case).get(spec.input)
     if profile is not None and profile.interpolation is Interpolation.LINEAR and len(set(profile.values)) > 1:
         text = f"{spec.input} follows straight lines, over which no step can be laid"

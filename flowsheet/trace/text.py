@@ -188,7 +188,8 @@ def chain_words(each: Funnel) -> str:
     found = each.chain
     if found is None:
         return "no tanks in series are fitted"
-    fitted = f"mean residence time {format_number(found.mean, 4)} s, {format_number(found.tanks, 4)} tanks"
+    tanks = f"{format_number(found.tanks, 4)} tanks" if math.isfinite(found.tanks) else "no variance, as a plug"
+    fitted = f"mean residence time {format_number(found.mean, 4)} s, {tanks}"
     return f"tanks in series of the same mean and variance as the step response: {fitted}"
 
 
@@ -207,10 +208,12 @@ def sensor_words(each: GateResult, shown: Shown) -> str:
     limits = [
         f"{word} {shown.quantity(value, unit)}" for word, value in (("below", gate.lower), ("above", gate.upper)) if not math.isnan(value)
     ]
-    way = f"powder takes {format_number(each.transport, 3)} s to the gate"
-    if gate.first != gate.last:
+    way = f"powder takes {format_number(each.transport, 3)} s to the gate, {each.transport_from}"
+    if spec.sensor == spec.watch and spec.transport is None:
+        way = each.transport_from
+    elif gate.first != gate.last:
         way += f" ({format_number(gate.first, 3)} s the first, {format_number(gate.last, 3)} s the last)"
-    return f"{spec.at} diverts where {spec.sensor} reads {' or '.join(limits)}; {way}, by {each.transport_from}"
+    return f"{spec.at} diverts where {spec.sensor} reads {' or '.join(limits)}; {way}"
 
 
 def noise_words(each: GateResult, shown: Shown) -> Sequence[str]:

@@ -197,7 +197,7 @@ def test_window_of_one_tank_in_a_case(line: Callable[..., Case]) -> None:
     (window,) = found.result.windows
     assert (window.start, window.end) == pytest.approx((CROSSES + 5, RECOVERS + 15), abs=0.1)
     assert found.result.diverted == pytest.approx(FLOW * (window.end - window.start), rel=1e-3)
-    assert found.transport_from == "measured where it is watched"
+    assert found.transport_from == "read where it is watched"
 
 
 def test_transport_is_found_by_the_model(line: Callable[..., Case]) -> None:

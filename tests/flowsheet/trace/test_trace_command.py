@@ -221,6 +221,8 @@ def test_refused_when_it_is_read(extra: str, message: str, more: str, line: Call
 
 LATER = [
     (DIVERSION + 'after = "1 h"', "trace.diversions[0].after: the run ends before (3600 s)"),
+    (DIVERSION + 'scan_time = "1e-6 s"', "trace.diversions[0].scan_time: asks for 6e+08 decisions; allowed: at most 200000"),
+    (FUNNEL + 'window = "1e-9 s"', "trace.funnels[0].window: is too short"),
     (FUNNEL + 'time = "1 h"', "trace.funnels[0].time: the run ends before (3600 s, 600 s)"),
     (FUNNEL + 'time = "500 s"\nwindow = "200 s"', "the run ends before (700 s > 600 s)"),
     (FUNNEL.replace("flow[first]", "flow[second]"), "no share can be taken as a step"),
