@@ -29,6 +29,8 @@ MOST_PULSES = 20
 MOST_DECISIONS = 200_000
 """As many decisions of a gate are looked at in a run."""
 
+LEAST_POINTS = 3600
+"""A trace looks at so many times at least, whatever output points a case asks for."""
 BEFORE = 1e-5
 """Time (s) before a jump at which courses are looked at."""
 
@@ -41,7 +43,7 @@ NOTHING = (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Trace:
-    """What was followed in a case, at output times ``t`` (n,) in s; tables of lots, disturbances, funnels and diversions.
+    """What was followed in a case, at times ``t`` (n,) in s; tables of lots, disturbances, funnels and diversions.
 
     ``balance`` is that of the run, ``order`` the units along the line, ``runs`` how many simulations it took, ``notes`` what was left out.
     """
@@ -99,9 +101,9 @@ def trace_case(case: Case, on_phase: OnPhase = lambda phase: None) -> Trace:
 
 
 def _times(case: Case) -> np.ndarray:
-    """Return output times, and times just before inputs jump, so that no line is drawn across a jump."""
+    """Return times to look at, among them those just before inputs jump, so that no line is drawn across a jump."""
     jumps = {time for spec in case.profiles for time in spec.profile.times if BEFORE < time <= case.horizon}
-    return output_times(case.horizon, case.interval, sorted(time - BEFORE for time in jumps))
+    return output_times(case.horizon, min(case.interval, case.horizon / LEAST_POINTS), sorted(time - BEFORE for time in jumps))
 
 
 @dataclass(frozen=True, slots=True)

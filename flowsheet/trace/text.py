@@ -12,12 +12,10 @@ from flowsheet.trace.gates import GateResult
 from flowsheet.trace.lots import POWDER, Lot, LotPlace
 from flowsheet.trace.output import courses_at, shown_times, title_of
 from flowsheet.trace.run import Trace
-from flowsheet.trace.steps import Funnel
+from flowsheet.trace.steps import ROUNDING, Funnel
 
 TIMES, DURATIONS = 7, 8
 """Columns of the table of lots over time, and rows of a funnel."""
-ROUNDING = 1e-7
-"""Relative deviations below this are those of the integrator."""
 
 
 class Shown:
@@ -197,7 +195,7 @@ def check_words(each: Funnel, shown: Shown) -> str:
     """Return how linear the model is."""
     check, unit = each.check, each.spec.unit
     both = f"{shown.quantity(check.simulated, unit, 5)} simulated, {shown.quantity(check.predicted, unit, 5)} by superposition"
-    apart = f"{format_number(100 * check.difference, 2)} % apart" if math.isfinite(check.difference) else "no answer"
+    apart = f"{format_number(100 * check.difference, 2)} % apart" if check.predicted else "no answer"
     return f"checked: {shown.quantity(check.height, each.spec.input_unit)} for {format_number(check.duration, 3)} s give {both} ({apart})"
 
 

@@ -49,13 +49,38 @@ from = "blender.outlet"
 to = "bin.inlet"
 """
 
+CHUTE = """
+[units.chute]
+type = "chute"
+cells = 60
+transit_time = "40 s"
+initial_mass = "0.2 kg"
+initial_composition = {{ filler = {filler_share}, first = {first_share} }}
+
+[[streams]]
+from = "blender.outlet"
+to = "chute.inlet"
+
+[[streams]]
+from = "chute.outlet"
+to = "bin.inlet"
+"""
+"""A plug of 40 s between blender and bin, in place of the last stream."""
+
 
 @pytest.fixture
 def line(tmp_path: Path) -> Callable[..., Case]:
     """Return a maker of the line's case: ``line(extra, tanks=1, share=0.1, ...)``; ``share`` is that of the first lot in the feed."""
 
     def make(
-        extra: str = "", *, tanks: float = 1, share: float = 0.1, substance: str = "api", horizon: float = 600, interval: float = 0.5
+        extra: str = "",
+        *,
+        tanks: float = 1,
+        share: float = 0.1,
+        substance: str = "api",
+        horizon: float = 600,
+        interval: float = 0.5,
+        chute: bool = False,
     ) -> Case:
         values = {
             "lots": f', substance = "{substance}"' if substance else "",
@@ -64,7 +89,8 @@ def line(tmp_path: Path) -> Callable[..., Case]:
             "filler_share": 1 - share,
             "first_share": share,
         }
-        text = LINE.format(tanks=tanks, horizon=horizon, interval=interval, rtol=1e-10, **values)
+        units = LINE[: LINE.rindex("[[streams]]")] + CHUTE if chute else LINE
+        text = units.format(tanks=tanks, horizon=horizon, interval=interval, rtol=1e-10, **values)
         (tmp_path / "line.toml").write_text(text + extra)
         return load_case(tmp_path / "line.toml", strict=True)
 

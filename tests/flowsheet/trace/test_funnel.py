@@ -146,3 +146,29 @@ upper = "1 kg"
     assert funnel.value == pytest.approx(0.1)
     # more filler thins the drug to the lower limit: a lasting rise by 10 % of 0.005/1.05
     assert funnel.rows[-1].most_up == pytest.approx(0.005 * (1 / 0.95 - 1), rel=0.1)
+
+
+def test_what_does_not_answer_may_be_disturbed_at_will(line: Callable[..., Case]) -> None:
+    asked = """
+[[trace.funnels]]
+input = "blender.speed"
+watch = "feed.outlet_fraction[first]"
+upper = "11 %"
+"""
+    (funnel,) = trace_case(line(asked)).funnels
+    assert funnel.chain is None
+    assert funnel.notes == ("the watched variable does not answer to this input",)
+    assert all(row.most_up == row.most_down == np.inf for row in funnel.rows)
+    assert funnel.check.difference == 0.0
+
+
+def test_a_point_outside_its_limits_has_no_room(line: Callable[..., Case]) -> None:
+    asked = """
+[[trace.funnels]]
+input = "feed.flow[first]"
+watch = "blender.outlet_fraction[first]"
+upper = "9 %"
+"""
+    (funnel,) = trace_case(line(asked)).funnels
+    assert all(row.most_up == 0 for row in funnel.rows)
+    assert "the running point itself is outside the limits: no disturbance is tolerable" in funnel.notes

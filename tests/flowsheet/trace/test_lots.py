@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import gammaincinv
 
 from flowsheet import load_case
 from flowsheet.case import Case
 from flowsheet.trace import Trace, trace_case
 from flowsheet.trace.lots import Lot, LotPlace, lots_of
+from flowsheet.trace.tanks import funnel_peak
 
 FLOW, TAU, CHANGE, DRUG = 0.005, 60.0, 100.0, 0.1
 LOT_CHANGE = Path(__file__).parents[3] / "cases" / "lot_change"
@@ -152,7 +154,40 @@ def test_lot_change_of_the_line(lot_change: Trace) -> None:
 
 
 def test_numbers_do_not_depend_on_output_points() -> None:
-    coarse, fine = (trace_case(load_case(LOT_CHANGE, [f"output.interval={step} s"])) for step in (10, 2))
+    coarse, fine = (trace_case(load_case(LOT_CHANGE, [f"output.interval={step} s"])) for step in (10, 0.5))
     for one, other in zip(coarse.lots, fine.lots, strict=True):
         assert one.balance.left == pytest.approx(other.balance.left, rel=1e-8)
-        assert at(one, "press").product == pytest.approx(at(other, "press").product, rel=2e-3)
+        assert at(one, "press").product == pytest.approx(at(other, "press").product, rel=1e-4)
+
+
+@pytest.mark.parametrize("tanks", [1, 3, 6])
+def test_a_lot_through_tanks_and_a_plug(tanks: int, line: Callable[..., Case]) -> None:
+    """The exit-age distribution of the whole chain: P(n, n t/tau) behind 40 s; the plug's cells smear it a little."""
+    first, second = trace_case(line(SWITCH, tanks=tanks, chute=True, horizon=900)).lots
+    comes, goes = (CHANGE + 40 + TAU / tanks * gammaincinv(tanks, share) for share in (0.01, 0.99))
+    assert at(second, "bin").passage.arrives == pytest.approx(comes, abs=1.5)
+    assert at(first, "bin").passage.gone == pytest.approx(goes, abs=0.5)
+    assert [place.place for place in first.places] == ["blender", "chute", "bin"]
+    for place, other in zip(first.places, second.places, strict=True):
+        assert place.share + other.share == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_chain_has_the_funnel_of_its_tanks(line: Callable[..., Case]) -> None:
+    """A plug delays and takes nothing away, but for what its cells smear; the tanks that are fitted have its mean and variance."""
+    asked = """
+[[trace.funnels]]
+input = "feed.flow[second]"
+watch = "chute.outlet_fraction[second]"
+upper = "5 %"
+time = "10 s"
+step = "5e-8 kg/s"
+durations = ["15 s", "60 s", "180 s"]
+"""
+    (funnel,) = trace_case(line(asked, tanks=3, substance="", chute=True, horizon=910)).funnels
+    assert funnel.chain is not None
+    assert funnel.chain.mean == pytest.approx(TAU + 40, rel=1e-3)
+    assert funnel.chain.variance == pytest.approx(TAU**2 / 3, rel=1e-2)
+    for row in funnel.rows:
+        peak, when = funnel_peak(3, row.duration / TAU)
+        assert row.high * FLOW == pytest.approx(peak, rel=2e-3)
+        assert row.peak_time == pytest.approx(40 + TAU * when, abs=1.0)

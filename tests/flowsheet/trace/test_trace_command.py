@@ -219,7 +219,15 @@ def test_refused_when_it_is_read(extra: str, message: str, more: str, line: Call
     assert "line.toml:" in text
 
 
+RAMP = """
+[[profiles]]
+variable = "feed.flow[first]"
+times = ["0 s", "300 s"]
+values = ["0.0005 kg/s", "0.0006 kg/s"]
+interpolation = "linear"
+"""
 LATER = [
+    (RAMP + FUNNEL, "follows straight lines, over which no step can be laid"),
     (DIVERSION + 'after = "1 h"', "trace.diversions[0].after: the run ends before (3600 s)"),
     (DIVERSION + 'scan_time = "1e-6 s"', "trace.diversions[0].scan_time: asks for 6e+08 decisions; allowed: at most 200000"),
     (FUNNEL + 'window = "1e-9 s"', "trace.funnels[0].window: is too short"),
