@@ -163,6 +163,7 @@ class DiversionSpec:
     after: float | None
     sensor_lower: float | None
     sensor_upper: float | None
+    by: str
     delay: float
     transport: float | None
     dwell: float

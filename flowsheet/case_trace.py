@@ -99,7 +99,7 @@ def _read_diversions(check: Checker, tables: object, find: Finder, specified: Co
         _check_order(check, path, own["sensor_lower"], own["sensor_upper"], "sensor_upper")
         _check_sensor(check, path, values, own, unit, sensor_unit)
         if len(check.problems) == before:
-            rest = {key: values[key] for key in ("after", "delay", "transport", "dwell", "scan_time", "scans", "label")}
+            rest = {key: values[key] for key in ("after", "by", "delay", "transport", "dwell", "scan_time", "scans", "label")}
             at = values["at"] or watch.partition(".")[0]
             found.append(DiversionSpec(watch, unit, sensor, sensor_unit, at, **limits, **own, **rest))  # type: ignore[arg-type]
     return tuple(found)

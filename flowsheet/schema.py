@@ -248,6 +248,9 @@ TRACE_DIVERSION = (
     Key("after", Kind.QUANTITY, "time from which the limits hold", "s", lower=0.0),
     Key("sensor_lower", Kind.RAW, "lower limit of the reading; that of the watched variable by default"),
     Key("sensor_upper", Kind.RAW, "upper limit of the reading"),
+    Key(
+        "by", Kind.CHOICE, "what is diverted: all that was read, or what is predicted", default="reading", choices=("reading", "prediction")
+    ),
     Key("delay", Kind.QUANTITY, "time from a measurement to its result", "s", default=0.0, lower=0.0),
     Key("transport", Kind.QUANTITY, "time of the powder from sensor to gate; predicted by the model if not given", "s", lower=0.0),
     Key("dwell", Kind.QUANTITY, "how much longer the gate stays than it has to", "s", default=0.0, lower=0.0),

@@ -25,6 +25,7 @@ class Gate:
     dwell : how much longer the gate stays than it has to.
     noise : standard deviation of one scan.
     scan_time, scans : time between scans, and how many are averaged for a decision; without a time the sensor reads continuously.
+    predicts : whether a reading outside its limits diverts what the model predicts to be bad, and not all that passed the sensor meanwhile.
     """
 
     lower: float
@@ -36,6 +37,7 @@ class Gate:
     noise: float = 0.0
     scan_time: float = 0.0
     scans: int = 1
+    predicts: bool = False
 
     @property
     def period(self) -> float:
@@ -47,12 +49,16 @@ class Gate:
         """Standard deviation of what a decision is made on."""
         return self.noise / math.sqrt(self.scans)
 
-    def covered(self, a: float, b: float) -> Interval:
-        """Return when the gate diverts for decisions from time ``a`` to time ``b`` that say so: from the first powder they speak of, or the
-        first result, to the last powder, or the next decision, and the dwell time.
+    def covered(self, a: float, b: float, bad: Sequence[Interval]) -> list[Interval]:
+        """Return when the gate diverts for decisions from time ``a`` to time ``b`` that say so.
+
+        That is from the first powder they speak of, or the first result, to the last powder, or the next decision, and the dwell time. A
+        gate that predicts begins with the first bad powder among that, or the first result, and ends with the last and the dwell time.
         """
-        begin = max(a - self.period + self.first, a + self.delay)
-        return begin, max(b + self.last, b + self.period + self.delay) + self.dwell
+        first, last, result = a - self.period + self.first, b + self.last, a + self.delay
+        if self.predicts:
+            return [(max(c, result), d + self.dwell) for c, d in bad if first <= d and c <= last and result < d]
+        return [(max(first, result), max(last, b + self.period + self.delay) + self.dwell)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +152,14 @@ def divert(
     start, end = max(after, float(t[0])), float(t[-1])
     bad = merged(intervals_outside(t, watched, *limits), start, end)
     if gate.period == 0:
-        outside = [gate.covered(a, b) for a, b in merged(intervals_outside(t, reading, gate.lower, gate.upper), start, end)]
+        outside = merged(intervals_outside(t, reading, gate.lower, gate.upper), start, end)
         times, readings = np.empty(0), np.empty(0)
     else:
         times = decision_times(start, end, gate)
         readings = averaged(t, reading, times, gate)
-        outside = [gate.covered(time, time) for time in times[(readings < gate.lower) | (readings > gate.upper)].tolist()]
+        outside = tuple((time, time) for time in times[(readings < gate.lower) | (readings > gate.upper)].tolist())
     windows = []
-    for a, b in merged(outside, start, end):
+    for a, b in merged((cover for c, d in outside for cover in gate.covered(c, d, bad)), start, end):
         mass = amount_within(t, passed, [(a, b)])
         windows.append(Window(a, b, mass, mass - amount_within(t, passed, common([(a, b)], bad))))
     diverted, good = sum(window.mass for window in windows), sum(window.good for window in windows)
@@ -191,11 +197,13 @@ def _with_noise(
     """
     wrong = false_probability(gate.lower, gate.upper, readings, gate.deviation)
     quiet = _log_within(gate, readings)
-    begins, ends = (np.clip([gate.covered(time, time)[side] for time in times.tolist()], *span) for side in (0, 1))
+    covers = [(k, *cover) for k, time in enumerate(times.tolist()) for cover in gate.covered(time, time, bad)]
+    quiet_of = np.array([quiet[k] for k, _, _ in covers])
+    begins, ends = (np.clip(np.array([cover[side] for cover in covers]), *span) for side in (1, 2))
     edges = np.unique(np.concatenate([begins, ends, np.array(bad).ravel(), span, t[(t > span[0]) & (t < span[1])]]))
     change = np.zeros(len(edges))
-    np.add.at(change, np.searchsorted(edges, begins), quiet)
-    np.add.at(change, np.searchsorted(edges, ends), -quiet)
+    np.add.at(change, np.searchsorted(edges, begins), quiet_of)
+    np.add.at(change, np.searchsorted(edges, ends), -quiet_of)
     passes = np.exp(np.minimum(np.cumsum(change)[:-1], 0.0))
     mass = np.diff(np.interp(edges, t, passed))
     middles = (edges[:-1] + edges[1:]) / 2

@@ -14,6 +14,9 @@ from flowsheet.trace.funnel import QUANTILES, arrival_times
 from flowsheet.trace.steps import Funnel, own_limits
 from solvers import Trajectory
 
+PREDICTION = "prediction"
+"""What a case says of a gate that diverts by the model's prediction."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GateResult:
@@ -63,7 +66,7 @@ def _follow(
     reading_limits = own_limits(spec.sensor_lower, spec.sensor_upper, None) if own else (lower, upper)
     aim = target if target is not None and not own else sum(reading_limits) / 2
     (first, middle, last), source = _transport(number, spec, funnels)
-    gate = Gate(*reading_limits, spec.delay, first, last, spec.dwell, spec.noise, spec.scan_time, spec.scans)
+    gate = Gate(*reading_limits, spec.delay, first, last, spec.dwell, spec.noise, spec.scan_time, spec.scans, spec.by == PREDICTION)
     watched, reading = run[spec.watch], run[spec.sensor]
     passed = run[f"balance.passed_mass[{spec.at}]"]
     result = divert(t, watched, reading, passed, (lower, upper), gate, aim, after)

@@ -175,8 +175,9 @@ def _disturbance(page: _Page, each: Disturbance) -> str:
 def _diversions(page: _Page) -> str:
     lead = (
         "The gate diverts from the first of the powder that the sensor found outside its limits, or the result if that comes later, to the "
-        "last of it and the dwell time. Good is what is within the limits of what is watched at the gate. With noise, errors of decisions "
-        "are independent, and powder passes if no decision that speaks of it says otherwise."
+        "last of it and the dwell time; by prediction, only from the first bad powder among that to the last. Good is what is within the "
+        "limits of what is watched at the gate. With noise, errors of decisions are independent, and powder passes if no decision that "
+        "speaks of it says otherwise."
     )
     return f'<p class="lead">{text(lead)}</p>' + "".join(_diversion(page, each) for each in page.trace.diversions)
 

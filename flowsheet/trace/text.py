@@ -211,7 +211,8 @@ def sensor_words(each: GateResult, shown: Shown) -> str:
         way = each.transport_from
     elif gate.first != gate.last:
         way += f" ({format_number(gate.first, 3)} s the first, {format_number(gate.last, 3)} s the last)"
-    return f"{spec.at} diverts where {spec.sensor} reads {' or '.join(limits)}; {way}"
+    what = "what the model predicts to be bad" if gate.predicts else "the powder"
+    return f"where {spec.sensor} reads {' or '.join(limits)}, {what} is diverted at {spec.at}; {way}"
 
 
 def noise_words(each: GateResult, shown: Shown) -> Sequence[str]:
