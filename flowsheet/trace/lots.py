@@ -48,7 +48,9 @@ class LotPlace:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Lot:
-    """A lot: its material, what its shares are shares of, where it is, and its balance with what the exits say left (kg)."""
+    """A lot: its material, what its shares are shares of, where it is, and its balance (kg): what has left by all exits, integrated
+    beside the states, and by straight lines between points.
+    """
 
     name: str
     share_of: str
@@ -57,6 +59,7 @@ class Lot:
     held_start: float
     held_end: float
     left_by_exits: float
+    left_by_lines: float
 
 
 def lots_of(case: Case) -> tuple[str, ...]:
@@ -117,7 +120,7 @@ def follow_lot(
     threshold : share above which the lot is said to be there.
     balance : of the material.
     """
-    found = []
+    found, lines = [], 0.0
     for unit, materials in places.items():
         if name in materials:
             held = courses(f"{unit}.holdup[{name}]")
@@ -129,6 +132,7 @@ def follow_lot(
             flow = courses(f"{unit}.withdrawal[{name}]")
             whole = sum((courses(f"{unit}.withdrawal[{c}]") for c in materials if c in relatives), np.zeros(len(t)))
             share = quotient(flow, whole, FLOW_HEEL)
+            lines += float(np.trapezoid(flow, t))
             when = passage(t, share, threshold)
             product = amount_within(t, courses(f"balance.passed_mass[{unit}]"), when.intervals)
             mass = courses(f"balance.left_mass[{unit},{name}]")
@@ -140,4 +144,4 @@ def follow_lot(
             found.append(LotPlace(unit, True, share, mass, when, product, made, tuple(numbers)))
     inventory = courses(f"balance.inventory[{name}]")
     left = sum(float(place.mass[-1]) for place in found if place.leaves)
-    return Lot(name, share_of, tuple(found), balance, float(inventory[0]), float(inventory[-1]), left)
+    return Lot(name, share_of, tuple(found), balance, float(inventory[0]), float(inventory[-1]), left, lines)

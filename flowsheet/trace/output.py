@@ -77,6 +77,7 @@ def _lot(lot: Lot, places: np.ndarray) -> dict[str, Any]:
         "residual": lot.balance.residual,
         "relative_residual": lot.balance.relative,
         "left_by_exits": lot.left_by_exits,
+        "left_by_lines": lot.left_by_lines,
         "places": [
             {
                 "place": place.place,

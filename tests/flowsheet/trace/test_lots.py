@@ -61,6 +61,7 @@ def assert_balanced(trace: Trace) -> None:
         assert lot.balance.closes
         assert lot.held_start + lot.balance.entered == pytest.approx(lot.balance.left + lot.held_end, rel=1e-10)
         assert lot.left_by_exits == pytest.approx(lot.balance.left, rel=1e-10)
+        assert lot.left_by_lines == pytest.approx(lot.balance.left, rel=1e-4)
         held = sum(place.mass[-1] for place in lot.places if not place.leaves)
         assert held == pytest.approx(lot.held_end, rel=1e-12)
 
