@@ -153,10 +153,9 @@ def _compare(
     streams = sorted(case.streams, key=lambda stream: rank[stream.source.partition(".")[0]])
     sources = [stream.source for stream in streams if f"{stream.source}_total" in known]
     component = most_affected(powders, sources, with_it.__getitem__, without.__getitem__) if sources else ""
-    names = [f"{source}_fraction[{component}]" for source in sources if component]
-    names += [each.variable for each in case.specifications]
-    names += [name for each in spec.diversions for name in (each.sensor, each.watch)]
-    variables = {name: with_it.unit(name) for name in dict.fromkeys(names)}
+    variables = {f"{source}_fraction[{component}]": "" for source in sources if component}
+    variables |= {each.variable: each.unit for each in case.specifications}
+    variables |= {name: unit for each in spec.diversions for name, unit in ((each.sensor, each.sensor_unit), (each.watch, each.unit))}
     both = (with_it.__getitem__, without.__getitem__)
     return follow_disturbance(pulse, component, t, *both, variables, line.exits, line.presses, spec.threshold)
 
