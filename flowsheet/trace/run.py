@@ -101,9 +101,9 @@ def trace_case(case: Case, on_phase: OnPhase = lambda phase: None) -> Trace:
 
 
 def _times(case: Case) -> np.ndarray:
-    """Return times to look at, among them those just before inputs jump, so that no line is drawn across a jump."""
+    """Return times to look at, among them those just before and at which inputs jump, so that no line is drawn across a jump."""
     jumps = {time for spec in case.profiles for time in spec.profile.times if BEFORE < time <= case.horizon}
-    return output_times(case.horizon, min(case.interval, case.horizon / LEAST_POINTS), sorted(time - BEFORE for time in jumps))
+    return output_times(case.horizon, min(case.interval, case.horizon / LEAST_POINTS), sorted({*jumps, *(time - BEFORE for time in jumps)}))
 
 
 @dataclass(frozen=True, slots=True)
