@@ -75,9 +75,9 @@ def add_balance(
         def volume(b: Any, t: float, unit: str, what: str = what) -> Any:
             return b.parent_block().component(unit).component(f"volume_{what}")[t]
 
-        _add_quadrature(balance, f"unit_{state}", f"{doc} by a unit since the start", mass, solid, time, u.kg, TYPICAL[MASS])
+        add_quadrature(balance, f"unit_{state}", f"{doc} by a unit since the start", mass, solid, time, u.kg, TYPICAL[MASS])
         text = f"volume {doc} by a unit since the start"
-        _add_quadrature(balance, f"unit_volume_{state}", text, volume, wet, time, u.m**3, TYPICAL_VOLUME)
+        add_quadrature(balance, f"unit_volume_{state}", text, volume, wet, time, u.m**3, TYPICAL_VOLUME)
     _add_streams(balance, time, streams or {}, measured)
     return balance
 
@@ -93,7 +93,7 @@ def _add_streams(balance: Any, time: Any, streams: Mapping[str, tuple[str, str]]
         return flow(b, t, stream, VOLUME)
 
     text = "volume that has passed in a stream"
-    _add_quadrature(balance, "passed_volume", text, volume, list(streams), time, u.m**3, TYPICAL_VOLUME)
+    add_quadrature(balance, "passed_volume", text, volume, list(streams), time, u.m**3, TYPICAL_VOLUME)
     for measure in MEASURES:
         ports = {
             stream: balance.parent_block().component(unit).component(f"{port}_{measure.flow}") for stream, (unit, port) in streams.items()
@@ -105,7 +105,7 @@ def _add_streams(balance: Any, time: Any, streams: Mapping[str, tuple[str, str]]
 
         typical = TYPICAL_SOLUTE if measure is MASS else TYPICAL[measure]
         text = f"{measure.amount} that has passed in a stream"
-        _add_quadrature(balance, f"passed{measure.suffix}", text, amount, pairs, time, measure.unit, typical)
+        add_quadrature(balance, f"passed{measure.suffix}", text, amount, pairs, time, measure.unit, typical)
 
 
 def members_of(amounts: Any) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _add_measure(balance: Any, units: Sequence[Any], time: Any, measure: Measure
             return _total(b, f"{what}{suffix}", names, t, c, unit / u.s)
 
         if names or state != "reacted":
-            _add_quadrature(balance, f"{state}{suffix}", f"{doc} since the start", rate, members, time, unit, typical)
+            add_quadrature(balance, f"{state}{suffix}", f"{doc} since the start", rate, members, time, unit, typical)
     for name, what, doc in HELD:
         names = [block.local_name for block in units if block.component(f"{what}{suffix}") is not None]
 
@@ -144,7 +144,7 @@ def _total(balance: Any, what: str, names: Sequence[str], t: float, c: str, unit
     return sum((amount[t, c] for amount in amounts if (t, c) in amount), 0 * unit)
 
 
-def _add_quadrature(
+def add_quadrature(
     balance: Any, name: str, doc: str, flow: Callable[[Any, float, Any], Any], members: Sequence[Any], time: Any, unit: Any, typical: float
 ) -> None:
     """Add a state that integrates ``flow(balance, t, member)`` (``unit`` per s) from zero for each member."""

@@ -139,6 +139,90 @@ class DataSpec:
         }
 
 
+def _given(spec: Any, units: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a table of a case says, without what it leaves out, as plain data with units."""
+    given = {name: getattr(spec, name) for name in spec.__slots__ if not name.endswith("unit")}
+    return {
+        name: [_with_unit(x, units.get(name, "")) for x in value] if isinstance(value, tuple) else _with_unit(value, units.get(name, ""))
+        for name, value in given.items()
+        if value is not None and value != ()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class DiversionSpec:
+    """A sensor and a gate: what is specified, what is measured, how fast and how well (SI; None: not given)."""
+
+    watch: str
+    unit: str
+    sensor: str
+    sensor_unit: str
+    at: str
+    lower: float | None
+    target: float | None
+    upper: float | None
+    after: float | None
+    sensor_lower: float | None
+    sensor_upper: float | None
+    by: str
+    delay: float
+    transport: float | None
+    dwell: float
+    noise: float
+    scan_time: float
+    scans: int
+    label: str
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The diversion as plain data, with units."""
+        own = dict.fromkeys(("lower", "target", "upper"), self.unit) | dict.fromkeys(
+            ("sensor_lower", "sensor_upper", "noise"), self.sensor_unit
+        )
+        return _given(self, own | dict.fromkeys(("after", "delay", "transport", "dwell", "scan_time"), "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelSpec:
+    """An input that is disturbed and what is specified (SI; None: not given)."""
+
+    input: str
+    input_unit: str
+    watch: str
+    unit: str
+    lower: float | None
+    upper: float | None
+    time: float | None
+    window: float | None
+    step: float | None
+    durations: tuple[float, ...]
+    label: str
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """The funnel as plain data, with units."""
+        own = dict.fromkeys(("lower", "upper"), self.unit) | {"step": self.input_unit}
+        return _given(self, own | dict.fromkeys(("time", "window", "durations"), "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpec:
+    """What is followed: ``threshold`` is the share above which something is there, ``lots`` are those named (else all are found)."""
+
+    threshold: float = 0.01
+    share_of: str = "substance"
+    lots: tuple[str, ...] = ()
+    diversions: tuple[DiversionSpec, ...] = ()
+    funnels: tuple[FunnelSpec, ...] = ()
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """All of it as plain data, with units."""
+        parts = {name: [spec.resolved for spec in getattr(self, name)] for name in ("diversions", "funnels")}
+        named = {"lots": list(self.lots)} if self.lots else {}
+        return {"threshold": self.threshold, "share_of": self.share_of, **named, **{name: part for name, part in parts.items() if part}}
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A whole case. Times in s, everything in SI.
@@ -152,6 +236,7 @@ class Case:
     materials : components by name, powders and then what liquids hold, in the order of the file.
     sizes : classes in which particle sizes are followed, if they are.
     units, streams, signals, phases, profiles, specifications, uniformity, data : in the order of the file.
+    trace : what ``flowsheet trace`` follows; None if the case does not say.
     warnings : what is allowed but deserves a look.
     file : where it came from; not part of what is resolved.
     """
@@ -174,6 +259,7 @@ class Case:
     uniformity: tuple[UniformitySpec, ...]
     data: tuple[DataSpec, ...] = ()
     sizes: SizeClasses | None = None
+    trace: TraceSpec | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     file: Path | None = field(default=None, compare=False)
 
@@ -226,6 +312,7 @@ class Case:
             ],
             "uniformity": [spec.resolved for spec in self.uniformity],
             **({"data": [spec.resolved for spec in self.data]} if self.data else {}),
+            **({} if self.trace is None else {"trace": self.trace.resolved}),
         }
 
 
@@ -297,6 +384,8 @@ def case_document(resolved: Mapping[str, Any]) -> dict[str, Any]:
     document["uniformity"] = [_plain(entry) for entry in resolved["uniformity"]]
     if "data" in resolved:
         document["data"] = [_data_table(series) for series in resolved["data"]]
+    if "trace" in resolved:
+        document["trace"] = _plain(resolved["trace"])
     return document
 
 
@@ -308,6 +397,8 @@ def _data_table(series: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(entry: Any) -> Any:
+    if isinstance(entry, list):
+        return [_plain(part) for part in entry]
     if not isinstance(entry, Mapping):
         return entry
     if "value" in entry:

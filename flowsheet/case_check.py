@@ -90,17 +90,20 @@ def read_table(check: Checker, table: object, path: KeyPath, keys: Sequence[Key]
     return values
 
 
-def read_entries(check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int) -> list[tuple[KeyPath, dict[str, Any]]]:
-    """Return the tables of an array of tables, read by their keys, with their paths."""
+def read_entries(
+    check: Checker, tables: object, section: str, keys: tuple[Key, ...], most: int, within: KeyPath = ()
+) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """Return the tables of an array of tables, which may stand within another table, read by their keys, with their paths."""
+    path = (*within, section)
     if tables is None:
         return []
     if not isinstance(tables, list):
-        check.problem((section,), f"expected an array of tables (got {shown(tables)})", f"[[{section}]] in double brackets")
+        check.problem(path, f"expected an array of tables (got {shown(tables)})", f"[[{dotted(path)}]] in double brackets")
         return []
     if len(tables) > most:
-        check.problem((section,), f"too many: {len(tables)}", f"at most {most}")
+        check.problem(path, f"too many: {len(tables)}", f"at most {most}")
         return []
-    return [((section, number), read_table(check, table, (section, number), keys)) for number, table in enumerate(tables)]
+    return [((*path, number), read_table(check, table, (*path, number), keys)) for number, table in enumerate(tables)]
 
 
 def unknown_keys(check: Checker, table: Mapping[str, Any], path: KeyPath, known: Sequence[str]) -> None:

@@ -151,7 +151,7 @@ def parse_toml(text: str, name: str) -> tuple[dict[str, Any], Positions]:
 
 
 _MOST_MARKS = 200
-_SECTIONS = ("output", "solver", "display", "sizes", "materials", "components", "units")
+_SECTIONS = ("output", "solver", "display", "sizes", "materials", "components", "units", "trace")
 
 
 def apply_override(document: dict[str, Any], override: str) -> KeyPath:

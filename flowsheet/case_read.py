@@ -15,6 +15,7 @@ from flowsheet.case import Case, ProfileSpec, Specification, StreamSpec, UnitSpe
 from flowsheet.case_check import Checker, missing, read_entries, read_number, read_parameter, read_table, unknown_keys
 from flowsheet.case_data import read_data
 from flowsheet.case_phases import read_phases
+from flowsheet.case_trace import read_trace
 from flowsheet.case_uniformity import read_uniformity
 from flowsheet.connections import Ports, carrying_fault, connection_faults, disconnected, stream_name
 from flowsheet.flowsheet import Flowsheet, name_complaint
@@ -91,6 +92,11 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
 
     uniformity = read_uniformity(check, top["uniformity"], find, horizon)
     data = read_data(check, top["data"], find, horizon, file)
+
+    def find_input(path: KeyPath, variable: str) -> Any:
+        return _find_input(check, path, variable, units, taken)
+
+    trace = read_trace(check, top["trace"], (find, find_input), materials, {spec.variable for spec in specifications})
     if check.problems:
         raise CaseErrors(in_order([*check.problems, *check.data]))
     if check.data:
@@ -116,6 +122,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         uniformity=uniformity,
         data=data,
         sizes=sizes,
+        trace=trace,
         warnings=tuple(in_order(check.warnings)),
         file=file,
     )
@@ -465,6 +472,17 @@ def _find_variable(check: Checker, path: KeyPath, variable: str, units: _Units, 
     return None
 
 
+def _find_input(check: Checker, path: KeyPath, variable: str, units: _Units, driven: Mapping[str, str]) -> Any:
+    """Return the data object of an input that nothing drives yet, or None with a problem noted unless its unit is broken anyway."""
+    if variable in driven:
+        check.problem(path, f"{variable} is driven by {driven[variable]}", "an input that nothing else drives")
+        return None
+    unit = variable.partition(".")[0]
+    inputs = units.blocks[unit].inputs if unit in units.blocks else ()
+    allowed = {name: data for name, data in units.variables.get(unit, {}).items() if name.partition(".")[2].partition("[")[0] in inputs}
+    return _find_variable(check, path, variable, units, allowed)
+
+
 def _read_profiles(
     check: Checker, tables: object, units: _Units, horizon: float | None, driven: Mapping[str, str]
 ) -> tuple[ProfileSpec, ...]:
@@ -478,15 +496,10 @@ def _read_profiles(
         if variable in seen:
             check.problem((*path, "variable"), f"{variable} has a profile already", "one profile for each input")
         seen.setdefault(variable, path)
-        if variable in driven:
-            check.problem((*path, "variable"), f"{variable} is driven by {driven[variable]}", "an input that nothing else drives")
-            continue
-        unit = variable.partition(".")[0]
-        inputs = units.blocks[unit].inputs if unit in units.blocks else ()
-        allowed = {name: data for name, data in units.variables.get(unit, {}).items() if name.partition(".")[2].partition("[")[0] in inputs}
-        data = _find_variable(check, (*path, "variable"), variable, units, allowed)
+        data = _find_input(check, (*path, "variable"), variable, units, driven)
         if data is None:
             continue
+        unit = variable.partition(".")[0]
         spec = units.specs[unit]
         parameters = {parameter.name: parameter for parameter in spec.type.contract.declared(spec.parameters)}
         text = variable_unit(data)

@@ -1,4 +1,4 @@
-"""The command line: ``flowsheet check | run | report | show | units | verify``.
+"""The command line: ``flowsheet check | run | trace | report | show | units | verify``.
 
 Data go to stdout, logs and errors to stderr. Everything heavy is imported by the command that needs it.
 """
@@ -206,6 +206,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add_case(run)
     run.add_argument("--out", metavar="DIR", help="folder for the results (default: results/<case name>)")
     run.add_argument("--force", action="store_true", help="replace results that are there already")
+    trace = add("trace", _trace, "Follow lots and disturbances of a case through the line; funnel plots and diversions.")
+    add_case(trace)
+    trace.add_argument("--threshold", metavar="SHARE", help='share from which something is there, such as "2 %%" (trace.threshold)')
+    trace.add_argument("--lot", dest="lots", metavar="MATERIAL", action="append", default=[], help="follow this material; repeatable")
+    trace.add_argument("--out", metavar="DIR", help="folder for trace.json and trace.html (default: nothing is written)")
+    trace.add_argument("--force", action="store_true", help="replace a trace that is there already")
+    trace.add_argument("--csv", action="store_true", help="all numbers but courses as CSV in SI")
     report = add("report", _report, "Write the report of results anew.")
     report.add_argument("results", metavar="RESULTS", help="a results folder or its results.h5")
     report.add_argument("--out", metavar="FILE", help="where to write (default: report.html beside the results)")
@@ -330,6 +337,38 @@ def _run(options: argparse.Namespace) -> int:
 
     as_json, as_text = (campaign_json, campaign_text) if isinstance(case, Campaign) else (summary_json, summary_text)
     _print(json.dumps(as_json(outcome), ensure_ascii=False) if options.json else as_text(outcome))
+    return 0
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from flowsheet.progress import Progress
+
+    progress = Progress(quiet=options.quiet)
+    progress.start("reading the case")
+    try:
+        from flowsheet.case_load import load_case
+        from flowsheet.trace.perform import perform_trace
+
+        own = [f"trace.threshold={options.threshold}"] if options.threshold is not None else []
+        own += [f"trace.lots={json.dumps(options.lots)}"] if options.lots else []
+        case = load_case(options.case, [*options.overrides, *own], strict=options.strict)
+        if not options.quiet:
+            for warning in case.warnings:
+                _tell(f"warning: {warning}")
+        folder = None if options.out is None else Path(options.out)
+        trace, report = perform_trace(case, folder, force=options.force, on_phase=progress.start)
+    finally:
+        progress.stop()
+    from flowsheet.trace.output import trace_csv, trace_json
+    from flowsheet.trace.text import trace_text
+
+    as_json = [json.dumps(trace_json(trace), ensure_ascii=False)] if options.json else []
+    for line in as_json or (trace_csv if options.csv else trace_text)(trace):
+        _print(line)
+    if report is not None and not (options.json or options.csv):
+        _print(f"report: {report}")
     return 0
 
 

@@ -113,6 +113,7 @@ TOP = (
     Key("specifications", Kind.RAW, "limits of quality attributes"),
     Key("uniformity", Kind.RAW, "tests of content uniformity on virtual samples"),
     Key("data", Kind.RAW, "what was measured, to be compared with what is simulated"),
+    Key("trace", Kind.RAW, "what `flowsheet trace` follows: lots, diversions, funnel plots"),
 )
 
 OUTPUT = (Key("interval", Kind.QUANTITY, "time between output points", "s", lower=0.0, open_lower=True),)
@@ -241,6 +242,54 @@ DATA_TIME = (
 )
 
 DATA_VARIABLE = (*DATA_TIME, Key("deviation", Kind.RAW, "column of standard deviations in the same unit, or numbers"))
+
+TRACE = (
+    Key(
+        *("threshold", Kind.NUMBER, "share above which a lot is said to be there, and relative deviation above which a disturbance is"),
+        default=0.01,
+        lower=0.0,
+        upper=0.99,
+        open_lower=True,
+    ),
+    Key("share_of", Kind.CHOICE, "what a lot's share is one of", default="substance", choices=("substance", "powder")),
+    Key("lots", Kind.RAW, "materials to follow; by default lots of one substance, and what inputs let in for a part of the time"),
+    Key("diversions", Kind.RAW, "sensors that let a gate turn powder away"),
+    Key("funnels", Kind.RAW, "inputs whose largest tolerable disturbances are asked for"),
+)
+
+TRACE_DIVERSION = (
+    Key("watch", Kind.VARIABLE, "what is specified, such as press.assay[api]", required=True),
+    Key("sensor", Kind.VARIABLE, "what is measured, upstream of it; the watched variable itself by default"),
+    Key("at", Kind.NAME, "unit through which the powder passes that is diverted; that of the watched variable by default"),
+    Key("lower", Kind.RAW, "lower limit of the watched variable; those of its specification if none is given here"),
+    Key("target", Kind.RAW, "its target"),
+    Key("upper", Kind.RAW, "upper limit of it"),
+    Key("after", Kind.QUANTITY, "time from which the limits hold", "s", lower=0.0),
+    Key("sensor_lower", Kind.RAW, "lower limit of the reading; that of the watched variable by default"),
+    Key("sensor_upper", Kind.RAW, "upper limit of the reading"),
+    Key(
+        "by", Kind.CHOICE, "what is diverted: all that was read, or what is predicted", default="reading", choices=("reading", "prediction")
+    ),
+    Key("delay", Kind.QUANTITY, "time from a measurement to its result", "s", default=0.0, lower=0.0),
+    Key("transport", Kind.QUANTITY, "time of the powder from sensor to gate; predicted by the model if not given", "s", lower=0.0),
+    Key("dwell", Kind.QUANTITY, "how much longer the gate stays than it has to", "s", default=0.0, lower=0.0),
+    Key("noise", Kind.RAW, "standard deviation of one scan of the sensor"),
+    Key("scan_time", Kind.QUANTITY, "time between scans; 0 for a sensor that reads all the time", "s", default=0.0, lower=0.0),
+    Key("scans", Kind.WHOLE, "scans that are averaged for one decision", default=1, lower=1, upper=10_000),
+    Key("label", Kind.LINE, "for plots and tables", default=""),
+)
+
+TRACE_FUNNEL = (
+    Key("input", Kind.VARIABLE, "the input that is disturbed, such as feeder_api.setpoint", required=True),
+    Key("watch", Kind.VARIABLE, "what is specified, such as press.assay[api]", required=True),
+    Key("lower", Kind.RAW, "lower limit of the watched variable; those of its specification if none is given here"),
+    Key("upper", Kind.RAW, "upper limit of it"),
+    Key("time", Kind.QUANTITY, "when the step is made about which the model is linear", "s", lower=0.0),
+    Key("window", Kind.QUANTITY, "how long its response is followed; to the end of the run by default", "s", lower=0.0, open_lower=True),
+    Key("step", Kind.RAW, "height of the step, in the unit of the input"),
+    Key("durations", Kind.RAW, "durations of the disturbance"),
+    Key("label", Kind.LINE, "for plots and tables", default=""),
+)
 
 DISPLAY = {
     "time": "s",

@@ -118,7 +118,7 @@ def _fit_lines(results: Results, fits: Sequence[FitRow]) -> Iterator[str]:
         rms = format_number(unit.factor * row.rms, 3)
         samples = str(row.compared) + (f" of {row.samples}" if row.compared < row.samples else "")
         rows.append((row.variable, samples, format_number(row.r_squared, 4, padded=True), rms, unit.text, format_number(row.normalized, 3)))
-    yield from _columns(rows, right=(1, 2, 3, 5))
+    yield from columns(rows, right=(1, 2, 3, 5))
 
 
 def _number(value: float, unit: DisplayUnit) -> str:
@@ -161,7 +161,7 @@ def show_text(results: Results, names: Sequence[str]) -> Iterator[str]:
     for row in show(results, names):
         numbers = [format_number(value, 5) for value in (row.start, row.end, row.mean, row.minimum, row.maximum)]
         rows.append((row.name, row.unit, *numbers, row.doc))
-    yield from _columns(rows, right=range(2, 7))
+    yield from columns(rows, right=range(2, 7))
     chosen = {row[0] for row in rows[1:]}
     fits = [row for row in results.fits if row.variable in chosen]
     if fits:
@@ -203,7 +203,7 @@ def units_text(types: Iterable[UnitType]) -> Iterator[str]:
             parts["signals needed for"] = found.contract.required_signals
         yield "  " + "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in parts.items())
         rows = [(f"  {p.name}", _default(p), _range(p), p.meaning, p.source) for p in found.contract.parameters]
-        yield from _columns(rows)
+        yield from columns(rows)
         yield ""
 
 
@@ -256,7 +256,7 @@ def _range(p: Parameter) -> str:
     return p.allowed().replace("**", "^").replace("turn", "rev") + (" per component" if p.per_component else "")
 
 
-def _columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+def columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
     """Yield rows as lines with aligned columns; the last column runs on."""
     aligned = set(right)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []

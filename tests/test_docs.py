@@ -302,6 +302,9 @@ WHERE = {
     "DATA": r"\| `\[\[data\]\]`.*",
     "DATA_TIME": r"## Measured data\n(?s:.*?)\n## ",
     "DATA_VARIABLE": r"## Measured data\n(?s:.*?)\n## ",
+    "TRACE": r"\| `\[trace\]` \| `threshold`.*",
+    "TRACE_DIVERSION": r"\| `\[\[trace\.diversions\]\]`.*",
+    "TRACE_FUNNEL": r"\| `\[\[trace\.funnels\]\]`.*",
     "DISPLAY": r"\| `\[display\]`.*",
 }
 """Where the page on case files explains the keys of each table of the schema."""
@@ -322,7 +325,7 @@ def test_all_keys_are_documented(table: str) -> None:
         assert re.search(rf"\b{name}\b", place) or re.search(heading, text, re.MULTILINE), name
 
 
-@pytest.mark.parametrize("command", ["check", "run", "report", "show", "units", "verify"])
+@pytest.mark.parametrize("command", ["check", "run", "trace", "report", "show", "units", "verify"])
 def test_all_options_are_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     assert main([command, "--help"]) == 0
