@@ -13,16 +13,13 @@ from setuptools import Extension, setup
 
 # Results have to be the same bytes from run to run and compiler to compiler: no fused operations, no reordering.
 COMPILE_FLAGS = ["-O3", "-ffp-contract=off", "-std=c11", "-fno-math-errno"]
-BALANCE = ["csrc/seats.h", "csrc/vectors.h", "csrc/population_balance.h", "csrc/population_balance_seated.h", "csrc/balance_tables.pxi"]
 # kernel name -> further arguments of setuptools.Extension, such as {"libraries": ["m"]}
 EXTRA: dict[str, dict[str, Any]] = {
     "_integrator": {"sources": ["csrc/radau.c"], "depends": ["csrc/radau.h", "csrc/vectors.h"]},
-    "_population_balance": {"sources": ["csrc/seats.c"], "depends": BALANCE},
-    "_tracers": {
-        "sources": ["csrc/seats.c", "csrc/population_balance_growth.c", "csrc/population_balance_tables.c"],
-        "depends": BALANCE,
+    "_population_balance": {
+        "sources": ["csrc/seats.c", "csrc/tracers.c", "csrc/two_components.c"],
+        "depends": ["csrc/seats.h", "csrc/vectors.h", "csrc/tracers.h", "csrc/two_components.h"],
     },
-    "_two_components": {"sources": ["csrc/seats.c"], "depends": ["csrc/seats.h"]},
 }
 
 

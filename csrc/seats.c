@@ -147,6 +147,10 @@ static int call(int seat, int order, const double **arg, double **res, double *w
     return 0;
 }
 
+/* Twenty thousand functions of one line each: to improve them would take the compiler a minute. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O0")
+#endif
 #define FUNCTION(name, k, order, taken, given, taken_shape, given_shape)                                                       \
     void name##_incref(void) { enter(k); }                                                                                     \
     void name##_decref(void) { leave(k); }                                                                                     \

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-import csrc._tracers as compiled
+import csrc._population_balance as compiled
 from csrc.checks import Array, frozen, refuse
 from csrc.grids import Grid
 from csrc.population_balance import PopulationBalance

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import csrc._two_components as compiled
+import csrc._population_balance as compiled
 from csrc.checks import Array, frozen, refuse
 
 if TYPE_CHECKING:
