@@ -91,6 +91,8 @@ WIDEST_VECTORS static void collide(const balance *b, size_t m, const double *res
     }
 }
 
+#define LEAST_VOLUME 1e-280 /* of births that move: a share of less overflows */
+
 /* The share of the births' volume, and so of what they hold, that goes from a cell to the next or the one before. */
 typedef struct {
     ptrdiff_t to;
@@ -100,7 +102,7 @@ typedef struct {
 INLINE share moved(const balance *b, double excess, double volume, size_t i)
 {
     share s = {0, 0.0, 0.0, 0.0};
-    if (!(volume > 0.0))
+    if (!(volume > LEAST_VOLUME))
         return s;
     if (excess > 0.0 && i + 1 < b->cells) {
         s.to = 1;

@@ -101,7 +101,7 @@ def equal_fragments(grid: Grid, fragments: int) -> Array:
     ValueError : fewer than two fragments.
 
     >>> equal_fragments(Grid([0, 2, 6, 24]), 2).round(12).tolist()  # pivots 1, 4, 15: 15 becomes two of 7.5
-    [[1.0, 4.0, 0.0], [0.0, 0.0, 1.363636363636], [0.0, 0.0, 0.636363636364]]
+    [[1.0, 1.333333333333, 0.0], [0.0, 0.666666666667, 1.363636363636], [0.0, 0.0, 0.636363636364]]
     """
     if fragments < 2:
         raise ValueError(f"a particle breaks into two or more fragments (got {fragments!r})")

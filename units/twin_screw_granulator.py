@@ -38,7 +38,7 @@ def _relative(process: str, kind: str, default: float) -> Parameter:
 
 
 PLATH = "Plath, Luding and Weinhart 2024"
-FITTED = "fitted to four runs of Plath, Luding and Weinhart 2024, see below"
+FITTED = "fitted: d32 of four runs within 13 to 37 %"
 
 
 @declare_custom_block("TwinScrewGranulator", rule="build")
@@ -100,8 +100,8 @@ class TwinScrewGranulatorData(UnitBlock):
         Parameter("aggregation", 1 / u.revolution, "aggregation in kneading", 2.0, 0.0, source="assumed"),
         Parameter.positive("half_ratio", u.dimensionless, "liquid-to-solid ratio of half the aggregation", 0.05, "assumed"),
         Parameter.positive("sparse_fill", u.dimensionless, "fill below which particles are too few to meet", 0.02, "assumed"),
-        Parameter("breakage", 1 / u.revolution, "breakage of 1 mm in kneading, without liquid", 24.0, 0.0, source=FITTED),
-        Parameter("toughening", u.dimensionless, "how breakage fades with the liquid-to-solid ratio", 15.7, 0.0, source=FITTED),
+        Parameter("breakage", 1 / u.revolution, "breakage of 1 mm in kneading, without liquid", 20.0, 0.0, source=FITTED),
+        Parameter("toughening", u.dimensionless, "how breakage fades with the liquid-to-solid ratio", 15.0, 0.0, source=FITTED),
         Parameter(
             "breakage_exponent", u.dimensionless, "exponent of breakage on diameter", 2.0, 0.0, 6.0, structural=True, source="assumed"
         ),

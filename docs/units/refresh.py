@@ -947,11 +947,57 @@ def draw_fluid_bed_dryer() -> None:
     save(figure, "fluid_bed_dryer.png")
 
 
+def draw_twin_screw_granulator() -> None:
+    """Draw sizes by liquid, distributions along the screw, and what a slower feed does with and without a ratio for the liquid."""
+    sizes = SizeClasses(10e-6, 16e-3, 28)
+    powder = {
+        "powder": Material("powder", 1540.0, 500.0, median_size=80e-6, size_spread=2.0),
+        "water": Material("water", 1000.0, 1000.0, moisture=True),
+    }
+    powders, edges, flow = Powders(powder, sizes), 1e3 * np.array(sizes.edges), 6.0 / HOUR
+    dry = {"initial_composition": {"powder": 1.0}}
+    feed = {"powder": flow, "water": 0.0}
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    ratios = np.linspace(0.02, 0.35, 12)
+    found: dict[str, list[float]] = {name: [] for name in ("d10", "d50", "d90", "d32")}
+    model = single(TwinScrewGranulator, 600.0, feed, powders, **dry)
+    for ratio in ratios:
+        trajectory = simulate(model, [600.0], inputs={"unit.liquid_rate": float(ratio * flow)})
+        for name, values in found.items():
+            values.append(1e3 * trajectory[f"unit.outlet_{name}"][-1])
+    for (name, values), color in zip(found.items(), (*COLORS, "0.4"), strict=True):
+        left.plot(ratios, values, color=color, label=name)
+    left.set(yscale="log", xlabel="liquid-to-solid ratio (-)", ylabel="diameter (mm)", xlim=(0, 0.35), title="More liquid, larger granules")
+    trajectory = simulate(model, [600.0], inputs={"unit.liquid_rate": 0.2 * flow})
+    names = {1: "wetting", 2: "first kneading", 3: "conveying", 4: "second kneading", 5: "outlet"}
+    finer = [100 * trajectory[f"unit.inlet_finer[{k}]"][0] for k in sizes.names]
+    middle.plot(edges, [0.0, *finer], color="0.6", label="powder")
+    for j, color in zip(names, plt.cm.viridis(np.linspace(0.0, 0.85, 5)), strict=True):
+        finer = [100 * trajectory[f"unit.population[{j}].held_finer[{k}]"][0] for k in sizes.names]
+        middle.plot(edges, [0.0, *finer], color=color, label=names[j])
+    middle.set(
+        xscale="log", xlabel="diameter (mm)", ylabel="finer, by mass (%)", xlim=(0.01, 16), ylim=(0, 100), title="Along the screw, L/S 0.2"
+    )
+    time = np.linspace(0.0, 600.0, 601)
+    slower = Profile((0.0, 300.0), (flow, 0.7 * flow))
+    for liquid, color, label in (
+        (Profile((0.0, 300.0), (0.2 * flow, 0.14 * flow)), COLORS[0], "liquid follows"),
+        (0.2 * flow, COLORS[1], "liquid stays"),
+    ):
+        trajectory = simulate(model, time, inputs={"source.flow[powder]": slower, "unit.liquid_rate": liquid})
+        right.plot(time, 1e3 * trajectory["unit.outlet_d50"], color=color, label=label)
+    right.axvline(300.0, color="0.3", ls=":")
+    right.set(xlabel="time (s)", ylabel="median size (mm)", xlim=(0, 600), ylim=(0, None), title="From 6 to 4.2 kg/h at 5 min")
+    for axes in (left, middle, right):
+        axes.legend(frameon=False, fontsize=8)
+    save(figure, "twin_screw_granulator.png")
+
+
 def main() -> None:
     """Draw all pictures and renew all tables."""
     powder = (draw_source_and_sink, draw_feeder, draw_blender, draw_press, draw_compaction, draw_junctions, draw_diverter)
     line = (draw_hopper, draw_chute, draw_delumper, draw_feed_frame, draw_dispersion_blender)
-    granules = (draw_conical_mill, draw_fluid_bed_dryer)
+    granules = (draw_conical_mill, draw_fluid_bed_dryer, draw_twin_screw_granulator)
     liquid = (
         draw_liquid_source_and_sink,
         draw_bioreactor,

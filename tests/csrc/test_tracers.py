@@ -296,3 +296,16 @@ BALANCE = PopulationBalance(GRID, nucleation=np.ones(3))
 def test_wrong_arguments_are_refused_by_name(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_hardly_any_particles_are_a_regular_point() -> None:
+    """Numbers whose products are not far from underflow, of either sign, as they are left where all particles have gone."""
+    grid = Grid.geometric(1e-15, 1e-7, 16)
+    held = Tracers(PopulationBalance(grid, aggregation=AggregationMaps(grid, pb.shear_kernel(grid, 1.0))), 1)
+    rng = np.random.default_rng(1)
+    for trial in range(5000):
+        number = 10.0 ** rng.uniform(-175, -20, 16) * rng.choice([-1, 1, 1], 16) / grid.pivots
+        content = 10.0 ** rng.uniform(-5, 3, (16, 1))
+        assert np.isfinite(tracer_rates(held, number, content)).all()
+        if trial % 50 == 0:
+            assert all(np.isfinite(part).all() for part in tracer_jacobian(held, number, content))

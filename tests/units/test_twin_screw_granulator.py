@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import gammainc
 
 from csrc import population_balance as pb
-from solvers import simulate
+from solvers import sensitivities, simulate
 from solvers.errors import CaseError
 from solvers.simulate import SimulationError
 from units.granulation import SPECIFIC_LOAD, equal_fragments, grid_of, residence_time
@@ -138,6 +138,25 @@ def test_liquid_spreads_evenly_over_what_grows_from_one_mass(rig):
 def test_more_liquid_makes_coarser_granules(rig):
     sauter = [run(rig, liquid_rate=wet * 2e-3)[1]["unit.outlet_d32"][-1] for wet in (0.0, 0.1, 0.2, 0.3)]
     assert np.all(np.diff(sauter) > 0)
+
+
+def test_sensitivities_go_through_kernel_and_liquid(rig):
+    """Of the size and of the liquid in a class, to a rate, to stickiness and to the liquid, against differences."""
+    sizes, names = SizeClasses(20e-6, 4e-3, 8), ["unit.breakage", "unit.half_ratio", "unit.liquid_rate"]
+    outputs, times = ["unit.outlet_d32", "unit.liquid[3,size_6]"], [0.0, 60.0]
+    given = {"materials": powders(FILLER, WATER, sizes=sizes), "feed": {"filler": 2e-3, "water": 0.0}, "horizon": 60.0, "kneading_zones": 1}
+    base = {"breakage": 15.0, "half_ratio": 0.1, "liquid_rate": 3e-4}
+
+    def ends(rtol=1e-11, **more):
+        trajectory = simulate(rig(TwinScrewGranulator, **(DRY | given | base | more)).model, times, rtol=rtol, atol=1e-13)
+        return np.array([trajectory[output][-1] for output in outputs])
+
+    found = sensitivities(rig(TwinScrewGranulator, **(DRY | given | base)).model, names, outputs, times, rtol=1e-9, atol=1e-12)
+    for name in names:
+        value = base[name.removeprefix("unit.")]
+        up, down = (ends(**{name.removeprefix("unit."): value * factor}) for factor in (1.001, 0.999))
+        for output, difference in zip(outputs, (up - down) / (2e-3 * value), strict=True):
+            assert found[output, name][-1] == pytest.approx(difference, rel=2e-4), (output, name)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
