@@ -112,7 +112,7 @@ def _check_sensor(check: Checker, path: KeyPath, values: Mapping[str, Any], own:
     if unit != other and own["sensor_lower"] is None and own["sensor_upper"] is None:
         text = f"is in {other or 'a plain number'} and what is watched in {unit or 'a plain number'}"
         check.problem((*path, "sensor"), f"{values['sensor']} {text}", "sensor_lower, sensor_upper or both beside it")
-    if values["scan_time"] == 0 and (noise or values["scans"] > 1):
+    if values["scan_time"] == 0 and (noise or (values["scans"] or 1) > 1):
         check.problem(path, "noise and averages of scans need the time between scans", 'scan_time, such as "1 s"', at_key=True)
 
 

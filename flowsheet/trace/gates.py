@@ -86,6 +86,11 @@ def _transport(number: int, spec: DiversionSpec, funnels: Sequence[Funnel]) -> t
                 first, middle, last = (max(late - early, 0.0) for early, late in zip(*times, strict=True))
                 shares = " and ".join(f"{100 * share:g} %" for share in (QUANTILES[0], QUANTILES[-1]))
                 return (first, middle, max(first, last)), f"by {shares} of a step of {funnel.spec.input}"
+    raise CaseErrors([unknown_transport(number, spec)])
+
+
+def unknown_transport(number: int, spec: DiversionSpec, file: str = "") -> Problem:
+    """Return what is wrong with a diversion whose transport nothing tells."""
     text = f"how long powder takes from {spec.sensor} to {spec.watch} is not known"
     hint = f"give transport, or one of [[trace.funnels]] with watch = {spec.watch!r} and an input whose step lasts, such as a set point"
-    raise CaseErrors([Problem(text, f"trace.diversions[{number}].transport", hint=hint)])
+    return Problem(text, f"trace.diversions[{number}].transport", hint=hint, file=file)

@@ -56,12 +56,7 @@ def render(trace: Trace) -> str:
 def _cards(page: _Page) -> str:
     shown, trace = page.shown, page.trace
     cards = [_lot_card(page, lot) for lot in trace.lots]
-    for each in trace.disturbances:
-        reach = [part for part in each.leaving if part.product > 0]
-        said = f"{shown.mass(sum(part.product for part in reach))} of product deviate" if reach else "Nothing that leaves deviates"
-        cards.append(
-            card(each.pulse.label, said, f"by more than {shown.share(trace.spec.threshold)} in {each.component or '–'}", Verdict.NEUTRAL)
-        )
+    cards += [_disturbance_card(page, each) for each in trace.disturbances]
     for gate in trace.diversions:
         result = gate.result
         said = f"{shown.mass(result.diverted)} diverted"
@@ -88,6 +83,20 @@ def _lot_card(page: _Page, lot: Lot) -> str:
     made = f", {words.whole(tablets)} tablets," if tablets else ""
     why = f"{shown.mass(product)} of product{made} with more than {shown.share(page.trace.spec.threshold)} of it"
     return card(f"Lot {lot.name}", said, why, Verdict.NEUTRAL)
+
+
+def _disturbance_card(page: _Page, each: Disturbance) -> str:
+    shown = page.shown
+    limit = f"by more than {shown.share(page.trace.spec.threshold)}"
+    reach = [part for part in each.leaving if part.product > 0]
+    if reach:
+        said = f"{shown.mass(sum(part.product for part in reach))} of product deviate"
+        return card(each.pulse.label, said, f"{limit} in {each.component}", Verdict.NEUTRAL)
+    there = [effect for effect in each.effects if effect.passage.comes]
+    if not there:
+        return card(each.pulse.label, "Nothing deviates", f"{limit}, of what is looked at", Verdict.NEUTRAL)
+    worst = max(there, key=lambda effect: effect.passage.peak)
+    return card(each.pulse.label, f"{worst.variable} deviates", f"by up to {shown.share(worst.passage.peak)}", Verdict.NEUTRAL)
 
 
 # --- lots -------------------------------------------------------------------------------------------------------------
@@ -160,7 +169,8 @@ def _disturbance(page: _Page, each: Disturbance) -> str:
         )
         body.append(row([Cell(effect.variable, code=True), *map(number, numbers)]))
     header = ("", "Arrives", "Largest deviation", "relative", "at", "Passes", "Gone")
-    along = [effect.variable for effect in each.effects if effect.passage.comes and effect.variable.endswith(f"[{each.component}]")]
+    there = [effect.variable for effect in each.effects if effect.passage.comes]
+    along = [name for name in there if name.endswith(f"[{each.component}]")] or there
     svg = (
         figures.disturbance_figure(each, page.trace.t, page.axis, shown.display.fraction, page.trace.spec.threshold, along) if along else ""
     )

@@ -17,7 +17,7 @@ from flowsheet.results import BalanceRow
 from flowsheet.run import build_flowsheet, output_times
 from flowsheet.trace.disturbances import Disturbance, Pulse, follow_disturbance, most_affected, pulses_of
 from flowsheet.trace.following import add_following, is_exit
-from flowsheet.trace.gates import GateResult, follow_gates
+from flowsheet.trace.gates import GateResult, follow_gates, unknown_transport
 from flowsheet.trace.lots import POWDER, Lot, follow_lot, index_of, lots_of
 from flowsheet.trace.steps import Funnel, Runner, follow_funnels
 from solvers import Trajectory, lower
@@ -45,7 +45,7 @@ NOTHING = (
 class Trace:
     """What was followed in a case, at times ``t`` (n,) in s; tables of lots, disturbances, funnels and diversions.
 
-    ``balance`` is that of the run, ``order`` the units along the line, ``runs`` how many simulations it took, ``notes`` what was left out.
+    ``balance`` is that of the run, ``runs`` says how many simulations it took, ``notes`` what was left out.
     """
 
     case: Case
@@ -56,7 +56,6 @@ class Trace:
     funnels: tuple[Funnel, ...]
     diversions: tuple[GateResult, ...]
     balance: tuple[BalanceRow, ...]
-    order: tuple[str, ...]
     runs: int
     notes: tuple[str, ...]
 
@@ -79,7 +78,8 @@ def trace_case(case: Case, on_phase: OnPhase = lambda phase: None) -> Trace:
     model = build_flowsheet(case).model
     add_following(model, {unit.name: unit.type.contract.outlets(unit.parameters) for unit in case.units})
     line = _Line.of(case, model)
-    _check_gates(case, spec, line)
+    asked = _funnels(case, spec, pulses)
+    _check_gates(case, spec, line, asked)
     on_phase("lowering")
     runner = Runner(case, lower(model))
     t = _times(case)
@@ -95,9 +95,9 @@ def trace_case(case: Case, on_phase: OnPhase = lambda phase: None) -> Trace:
     for pulse in pulses[:MOST_PULSES]:
         on_phase(f"simulating without: {pulse.label}")
         disturbances.append(_compare(case, spec, pulse, t, whole, runner.run(t, {pulse.variable: pulse.without}), line))
-    funnels = follow_funnels(_funnels(case, spec, pulses), pulses, runner, _limits(case), on_phase)
+    funnels = follow_funnels(asked, pulses, runner, _limits(case), on_phase)
     diversions = follow_gates(spec.diversions, t, whole, funnels, _limits(case))
-    return Trace(case, spec, t, followed, tuple(disturbances), funnels, diversions, balance, line.order, runner.count, tuple(notes))
+    return Trace(case, spec, t, followed, tuple(disturbances), funnels, diversions, balance, runner.count, tuple(notes))
 
 
 def _times(case: Case) -> np.ndarray:
@@ -177,13 +177,19 @@ def _funnels(case: Case, spec: TraceSpec, pulses: Sequence[Pulse]) -> tuple[Funn
     )
 
 
-def _check_gates(case: Case, spec: TraceSpec, line: _Line) -> None:
-    """Refuse diversions at units that no powder passes, and those that begin after the run."""
+def _check_gates(case: Case, spec: TraceSpec, line: _Line, funnels: Sequence[FunnelSpec]) -> None:
+    """Refuse diversions at units that no powder passes, those whose transport nothing tells, and those that begin after the run."""
     file, hint = str(case.file or case.name), "name by `at` the unit whose powder is diverted"
     wrong = [
         Problem(f"no powder passes {each.at}", f"trace.diversions[{number}].at", listed(line.passed) or "none", hint, file)
         for number, each in enumerate(spec.diversions)
         if each.at not in line.passed
+    ]
+    watched = {funnel.watch for funnel in funnels}
+    wrong += [
+        unknown_transport(number, each, file)
+        for number, each in enumerate(spec.diversions)
+        if each.transport is None and each.sensor != each.watch and each.watch not in watched
     ]
     wrong += [
         Problem(f"the run ends before ({each.after:g} s)", f"trace.diversions[{number}].after", f"below {case.horizon:g} s", file=file)

@@ -197,6 +197,8 @@ REFUSED = [
     (DIVERSION + "noise = nan", "trace.diversions[0].noise: not finite", ""),
     (DIVERSION + "noise = -0.1\nscan_time = '1 s'", "trace.diversions[0].noise: below its bound", ""),
     (DIVERSION + "noise = 0.1", "need the time between scans", "scan_time"),
+    (DIVERSION + 'scans = "three"', "trace.diversions[0].scans: expected a whole number", ""),
+    (DIVERSION + 'by = "guess"', "expected one of reading, prediction", ""),
     (DIVERSION + 'scans = 3\nscan_time = "0 s"', "need the time between scans", ""),
     (DIVERSION + 'sensor = "blender.total_mass"', "is in kg", "sensor_lower"),
     (DIVERSION.replace('"11 %"', '"11 kg"'), "trace.diversions[0].upper", ""),
