@@ -72,9 +72,11 @@ cdef extern from "two_components.h" nogil:
         const double *share_x
         const double *share_y
         const double *collisions
+        const double *breakage
     plane *plane_new(const plane *given)
-    void plane_rates(const plane *p, const double *number, double coefficient, double *work, double *rates)
-    void plane_jacobian(const plane *p, const double *number, double coefficient, double *by_number)
+    void plane_rates(const plane *p, const double *number, const double *coefficients, double *work, double *rates)
+    void plane_jacobian(const plane *p, const double *number, const double *coefficients, double *work, double *by_number,
+                        double *by_coefficients)
 
 
 cdef double NOTHING = 0.0  # what a table without entries points at: present, and never read
@@ -229,16 +231,20 @@ cdef class Tracers:
 
 
 cdef class Plane:
-    """Aggregation on fixed tables, which are copied; arrays as in two_components.h."""
+    """A balance on fixed tables, which are copied; arrays as in two_components.h, None for processes that are absent."""
 
     cdef plane *own
 
     def __cinit__(self, const int64_t[:, ::1] to_x not None, const int64_t[:, ::1] to_y not None, const double[:, ::1] share_x not None,
-                  const double[:, ::1] share_y not None, const double[::1] collisions not None):
+                  const double[:, ::1] share_y not None, const double[::1] collisions, const double[:, ::1] breakage):
         cdef plane given
         given.nx, given.ny = to_x.shape[0], to_y.shape[0]
         given.to_x, given.to_y, given.share_x, given.share_y = &to_x[0, 0], &to_y[0, 0], &share_x[0, 0], &share_y[0, 0]
-        given.collisions = &collisions[0]
+        given.collisions, given.breakage = NULL, NULL
+        if collisions is not None:
+            given.collisions = &collisions[0]
+        if breakage is not None:
+            given.breakage = &breakage[0, 0]
         self.own = plane_new(&given)
         if self.own == NULL:
             raise MemoryError()
@@ -247,22 +253,24 @@ cdef class Plane:
         if self.own != NULL:
             seated_release(&self.own.seat)
 
-    def rates(self, const double[:, ::1] number not None, double coefficient):
+    def rates(self, const double[:, ::1] number not None, const double[::1] coefficients not None):
         """Return the rates (nx, ny); the interpreter lock is released meanwhile."""
         rates, work = np.empty((self.own.nx, self.own.ny)), np.empty(self.own.seat.work)
         cdef double[:, ::1] out = rates
         cdef double[::1] scratch = work
         with nogil:
-            plane_rates(self.own, &number[0, 0], coefficient, &scratch[0], &out[0, 0])
+            plane_rates(self.own, &number[0, 0], &coefficients[0], &scratch[0], &out[0, 0])
         return rates
 
-    def jacobian(self, const double[:, ::1] number not None, double coefficient):
-        """Return the derivatives of the rates by numbers; row l those by number l."""
-        by_number = np.empty((self.own.nx * self.own.ny, self.own.nx * self.own.ny))
-        cdef double[:, ::1] out = by_number
+    def jacobian(self, const double[:, ::1] number not None, const double[::1] coefficients not None):
+        """Return the derivatives of the rates by numbers, row l those by number l, and by coefficients likewise."""
+        cells = self.own.nx * self.own.ny
+        by_number, by_coefficients = np.empty((cells, cells)), np.empty((coefficients.shape[0], cells))
+        cdef double[:, ::1] one = by_number, other = by_coefficients
+        cdef double[::1] scratch = np.empty(self.own.seat.jacobian_work)
         with nogil:
-            plane_jacobian(self.own, &number[0, 0], coefficient, &out[0, 0])
-        return by_number
+            plane_jacobian(self.own, &number[0, 0], &coefficients[0], &scratch[0], &one[0, 0], &other[0, 0])
+        return by_number, by_coefficients
 
     def seat(self):
         """Return the number by which CasADi finds this plane, -1 if no more can be found at the same time."""

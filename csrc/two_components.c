@@ -21,12 +21,12 @@ static void collide(const plane *p, const double *kernel, const double *one, con
     }
 }
 
-void plane_rates(const plane *p, const double *number, double coefficient, double *work, double *rates)
+/* Adds the rates by aggregation, times a coefficient. work: ny + 2 + n numbers. */
+static void aggregate(const plane *p, const double *number, double coefficient, double *work, double *rates)
 {
     const size_t nx = p->nx, ny = p->ny;
     double *made = work, *lost = work + ny + 2;
     const double *kernel = p->collisions;
-    memset(rates, 0, nx * ny * sizeof(double));
     memset(lost, 0, nx * ny * sizeof(double));
     for (size_t one = 0; one < nx; ++one)
         for (size_t other = 0; other <= one; ++other, kernel += ny * ny) {
@@ -35,13 +35,32 @@ void plane_rates(const plane *p, const double *number, double coefficient, doubl
             const int64_t to = p->to_x[one * nx + other];
             const double share = p->share_x[one * nx + other];
             for (size_t q = 0; q < ny && to < (int64_t)nx; ++q) {
-                rates[to * (int64_t)ny + (int64_t)q] += made[q] - share * made[q];
+                rates[to * (int64_t)ny + (int64_t)q] += coefficient * (made[q] - share * made[q]);
                 if (share > 0.0) /* never beyond the last row */
-                    rates[(to + 1) * (int64_t)ny + (int64_t)q] += share * made[q];
+                    rates[(to + 1) * (int64_t)ny + (int64_t)q] += coefficient * (share * made[q]);
             }
         }
     for (size_t i = 0; i < nx * ny; ++i)
-        rates[i] = coefficient * (rates[i] - lost[i]);
+        rates[i] -= coefficient * lost[i];
+}
+
+static void break_up(const plane *p, const double *restrict number, double coefficient, double *restrict rates)
+{
+    const size_t n = p->nx * p->ny;
+    for (size_t k = 0; k < n; ++k) {
+        const double *restrict column = p->breakage + k * n, broken = coefficient * number[k];
+        for (size_t i = 0; i < n; ++i)
+            rates[i] += column[i] * broken;
+    }
+}
+
+void plane_rates(const plane *p, const double *number, const double *coefficients, double *work, double *rates)
+{
+    memset(rates, 0, p->nx * p->ny * sizeof(double));
+    if (p->collisions)
+        aggregate(p, number, *coefficients++, work, rates);
+    if (p->breakage)
+        break_up(p, number, *coefficients, rates);
 }
 
 /* Adds the derivatives of one pair by the numbers of one of its cells to that cell's column. */
@@ -57,11 +76,10 @@ static void pair_jacobian(const plane *p, double change, size_t one, size_t othe
                 column[(x + up) * ny + y + right] += change * (up ? share_x : 1.0 - share_x) * (right ? share_y : 1.0 - share_y);
 }
 
-void plane_jacobian(const plane *p, const double *number, double coefficient, double *by_number)
+static void aggregate_jacobian(const plane *p, const double *number, double coefficient, double *by_number)
 {
     const size_t nx = p->nx, ny = p->ny, n = nx * ny;
     const double *kernel = p->collisions;
-    memset(by_number, 0, n * n * sizeof(double));
     for (size_t row = 0; row < nx; ++row)
         for (size_t low = 0; low <= row; ++low)
             for (size_t k = 0; k < ny * ny; ++k, ++kernel) {
@@ -75,20 +93,37 @@ void plane_jacobian(const plane *p, const double *number, double coefficient, do
             }
 }
 
+void plane_jacobian(const plane *p, const double *number, const double *coefficients, double *work, double *by_number,
+                    double *by_coefficients)
+{
+    const size_t n = p->nx * p->ny;
+    if (by_coefficients) {
+        const size_t processes = (p->collisions != NULL) + (p->breakage != NULL);
+        memset(by_coefficients, 0, processes * n * sizeof(double));
+        if (p->collisions)
+            aggregate(p, number, 1.0, work, by_coefficients);
+        if (p->breakage)
+            break_up(p, number, 1.0, by_coefficients + (processes - 1) * n);
+    }
+    if (!by_number)
+        return;
+    memset(by_number, 0, n * n * sizeof(double));
+    if (p->collisions)
+        aggregate_jacobian(p, number, *coefficients++, by_number);
+    for (size_t k = 0; p->breakage && k < n * n; ++k)
+        by_number[k] += *coefficients * p->breakage[k];
+}
+
 /* ---- as CasADi calls it ---- */
 
 static void evaluate(const seated *s, const double **arg, double *work, double *result)
 {
-    plane_rates((const plane *)s, arg[0], arg[1][0], work, result);
+    plane_rates((const plane *)s, arg[0], arg[1], work, result);
 }
 
 static void differentiate(const seated *s, const double **arg, double *work, double **derivatives)
 {
-    const plane *p = (const plane *)s;
-    if (derivatives[0])
-        plane_jacobian(p, arg[0], arg[1][0], derivatives[0]);
-    if (derivatives[1])
-        plane_rates(p, arg[0], 1.0, work, derivatives[1]);
+    plane_jacobian((const plane *)s, arg[0], arg[1], work, derivatives[0], derivatives[1]);
 }
 
 plane *plane_new(const plane *given)
@@ -106,11 +141,14 @@ plane *plane_new(const plane *given)
     p->share_x = seated_keep(s, given->share_x, nx * nx * 8, &failed);
     p->share_y = seated_keep(s, given->share_y, ny * ny * 8, &failed);
     p->collisions = seated_keep(s, given->collisions, nx * (nx + 1) / 2 * ny * ny * 8, &failed);
-    const casadi_int dense[3] = {(casadi_int)n, (casadi_int)n, 1};
+    p->breakage = seated_keep(s, given->breakage, n * n * 8, &failed);
+    const size_t processes = (p->collisions != NULL) + (p->breakage != NULL);
+    const casadi_int by_number[3] = {(casadi_int)n, (casadi_int)n, 1}, by_coefficients[3] = {(casadi_int)n, (casadi_int)processes, 1};
     s->arguments = 2;
-    s->shape[0] = s->shape_result = s->shape_jacobian[1] = seated_column(s, n, &failed);
-    s->shape[1] = seated_column(s, 1, &failed);
-    s->shape_jacobian[0] = seated_keep(s, dense, sizeof dense, &failed);
+    s->shape[0] = s->shape_result = seated_column(s, n, &failed);
+    s->shape[1] = seated_column(s, processes, &failed);
+    s->shape_jacobian[0] = seated_keep(s, by_number, sizeof by_number, &failed);
+    s->shape_jacobian[1] = seated_keep(s, by_coefficients, sizeof by_coefficients, &failed);
     s->work = s->jacobian_work = ny + 2 + n;
     s->evaluate = evaluate;
     s->differentiate = differentiate;

@@ -123,17 +123,17 @@ def _add_tracers(
         own.tracer[time.first(), i, name].fix(value)
 
 
-def add_plane(block: Any, time: Any, aggregation: two_components.PlaneAggregation, start: ArrayLike, name: str = "population") -> Any:
-    """Add a block with the numbers of particles of two components, which aggregate; return it.
+def add_plane(block: Any, time: Any, balance: two_components.PlaneBalance, start: ArrayLike, name: str = "population") -> Any:
+    """Add a block with the numbers of particles of two components; return it.
 
     `number[t, p, q]` in 1/m3 stands at the pivots x_p and y_q. As with :func:`add_population` the unit writes `number_rate`, in a closed
-    vessel `number_rate == conversion`; `intensity`, fixed to 1, multiplies the kernel.
+    vessel `number_rate == conversion`; `intensity` holds the coefficients, fixed to 1.
 
     Parameters
     ----------
     block : a Pyomo block; its ``name`` becomes the new block.
     time : the ContinuousSet.
-    aggregation : what happens to the particles.
+    balance : what happens to the particles.
     start : (nx, ny) numbers at the first time in 1/m3, not negative.
     name : of the block.
 
@@ -141,7 +141,7 @@ def add_plane(block: Any, time: Any, aggregation: two_components.PlaneAggregatio
     ------
     UsageError : numbers of another shape, negative or not finite.
     """
-    shape = aggregation.plane.shape
+    shape = balance.plane.shape
     try:
         first = frozen("number", start, shape)
         refuse("number", first < 0, first, "is negative")
@@ -152,12 +152,13 @@ def add_plane(block: Any, time: Any, aggregation: two_components.PlaneAggregatio
     own.cell = pyo.Set(initialize=list(np.ndindex(shape)), dimen=2)
     own.number = pyo.Var(time, own.cell, initialize=lambda b, t, p, q: first[p, q], units=u.m**-3, doc="particles at a pivot")
     own.number_rate = DerivativeVar(own.number, wrt=time, units=u.m**-3 / u.s, doc="rate of change of particles at a pivot")
-    own.conversion = pyo.Var(time, own.cell, initialize=0.0, units=u.m**-3 / u.s, doc="particles made at a pivot by aggregation")
-    own.intensity = pyo.Var(time, initialize=1.0, doc="coefficient of aggregation")
+    own.conversion = pyo.Var(time, own.cell, initialize=0.0, units=u.m**-3 / u.s, doc="particles made at a pivot by the population balance")
+    own.process = pyo.Set(initialize=list(balance.processes))
+    own.intensity = pyo.Var(time, own.process, initialize=1.0, doc="coefficient of a process")
     own.intensity.fix()
     nominal(own.number, max(float(first.max()), 1e-30))
     own.law = VectorFunction(
-        two_components.plane_function(aggregation), inputs=[own.number, own.intensity], outputs=[own.conversion], doc="two components"
+        two_components.plane_function(balance), inputs=[own.number, own.intensity], outputs=[own.conversion], doc="two components"
     )
     for place in own.cell:
         own.number[(time.first(), *place)].fix(float(first[place]))

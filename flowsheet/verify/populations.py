@@ -181,7 +181,7 @@ def mixed(end: float, cells: int = 14) -> Run:
     """Return what runs particles of two components from exp(-x - y) by K = 1, and reads M00, M10 and M11."""
     axis = population_balance.Grid.geometric(1e-3, 3e4, cells)
     plane, one = two_components.Plane(axis.pivots, axis.pivots), population_balance.gamma_distribution(axis, 1.0, 1.0)
-    law = two_components.PlaneAggregation(plane, population_balance.constant_kernel(plane, 1.0))
+    law = two_components.PlaneBalance(plane, population_balance.constant_kernel(plane, 1.0))
     model = timed_model(end)
     own = add_plane(model, model.t, law, np.outer(one, one))
     model.closed = pyo.Constraint(model.t, own.cell, rule=lambda m, t, p, q: own.number_rate[t, p, q] == own.conversion[t, p, q])

@@ -11,7 +11,7 @@ from pyomo.util.check_units import assert_units_consistent
 
 from csrc import moments
 from csrc import population_balance as pb
-from csrc.two_components import Plane, PlaneAggregation
+from csrc.two_components import Plane, PlaneBalance
 from solvers import Control, Final, OptimumStatus, lower, optimize, sensitivities, simulate
 from solvers.declare import Profile
 from solvers.errors import UsageError
@@ -212,7 +212,7 @@ def mixed(start: np.ndarray | None = None) -> ConcreteModel:
     model = ConcreteModel()
     model.t = ContinuousSet(bounds=(0, 1))
     one = pb.gamma_distribution(axis, 1.0, 1.0)
-    law = PlaneAggregation(plane, pb.sum_kernel(plane, 1.0))
+    law = PlaneBalance(plane, pb.sum_kernel(plane, 1.0))
     own = add_plane(model, model.t, law, np.outer(one, one) if start is None else start, "mixed")
     model.closed = Constraint(model.t, own.cell, rule=lambda m, t, p, q: own.number_rate[t, p, q] == own.conversion[t, p, q])
     return model
@@ -226,8 +226,8 @@ def test_two_components_by_a_sum_kernel():
     number = sum(trajectory[f"mixed.number[{p},{q}]"][-1] for p, q in model.mixed.cell)
     assert number == pytest.approx(np.exp(-0.2), rel=1e-5)
     outputs = [f"mixed.number[{p},{q}]" for p, q in model.mixed.cell]
-    found = sensitivities(mixed(), ["mixed.intensity"], outputs, [0.0, 0.1], rtol=1e-9, atol=1e-12)
-    assert sum(found[output, "mixed.intensity"][-1] for output in outputs) == pytest.approx(-0.2 * np.exp(-0.2), rel=1e-4)
+    found = sensitivities(mixed(), ["mixed.intensity[aggregation]"], outputs, [0.0, 0.1], rtol=1e-9, atol=1e-12)
+    assert sum(found[output, "mixed.intensity[aggregation]"][-1] for output in outputs) == pytest.approx(-0.2 * np.exp(-0.2), rel=1e-4)
 
 
 @pytest.mark.parametrize("start", [np.ones((8, 7)), -np.ones((8, 8)), np.full((8, 8), np.nan)])
