@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowsheet.trace.tanks import funnel_peak
+from units.funnel import funnel_peak
 
 SETTLED = 0.02
 """A step response is settled if it has changed by less than this share of its largest value over the last tenth of its window."""
@@ -127,7 +127,7 @@ def _over(room: float, answer: float) -> float:
 
 def _tanks_share(found: Chain, duration: float) -> float:
     # a plug of any shape lets a disturbance pass whole; so do very many tanks unless it is very short
-    return 1.0 if found.tanks > 1e6 else funnel_peak(found.tanks, duration / found.mean)[0]
+    return 1.0 if found.tanks > 1e6 else float(funnel_peak(found.tanks, duration / found.mean)[0])
 
 
 def arrival_times(t: np.ndarray, response: np.ndarray) -> tuple[float, ...] | None:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import gammainc
 
 from flowsheet.case import Case
 from flowsheet.trace import trace_case
 from flowsheet.trace.funnel import arrival_times, chain, funnel_rows, pulse_extremes
-from flowsheet.trace.tanks import funnel_peak
+from units.funnel import funnel_peak
 
 with (Path(__file__).parents[2] / "data" / "rtd_funnel_TIS.csv").open() as table:
     FUNNEL = [{key: float(value) for key, value in entry.items()} for entry in csv.DictReader(table)]
@@ -25,24 +23,6 @@ FLOW = 0.005
 
 def of_tanks(tanks: float) -> list[dict[str, float]]:
     return [entry for entry in FUNNEL if entry["n_tanks"] == tanks]
-
-
-@pytest.mark.parametrize("entry", FUNNEL, ids=lambda entry: f"{entry['n_tanks']:g} tanks, {entry['duration_over_tau']:g}")
-def test_closed_form_is_that_of_the_table(entry: dict[str, float]) -> None:
-    peak, time = funnel_peak(entry["n_tanks"], entry["duration_over_tau"])
-    assert peak == pytest.approx(entry["peak_fraction"], abs=2e-10)
-    assert time == pytest.approx(entry["t_peak_over_tau"], abs=1e-8)
-
-
-@given(tanks=st.floats(0.3, 40.0), duration=st.floats(0.05, 4.0))
-def test_closed_form_is_the_highest_for_any_number_of_tanks(tanks: float, duration: float) -> None:
-    peak, time = funnel_peak(tanks, duration)
-    t = np.linspace(0.0, 12.0, 40_001)
-    answer = gammainc(tanks, tanks * t) - gammainc(tanks, tanks * np.maximum(t - duration, 0.0))
-    assert answer.max() <= peak + 1e-12
-    assert peak == pytest.approx(answer.max(), abs=2e-3 if tanks < 1.5 else 1e-5)
-    assert 0 < peak <= 1
-    assert time >= duration * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("tanks", TANKS)

@@ -15,7 +15,7 @@ from flowsheet import load_case
 from flowsheet.case import Case
 from flowsheet.trace import Trace, trace_case
 from flowsheet.trace.lots import Lot, LotPlace, lots_of
-from flowsheet.trace.tanks import funnel_peak
+from units.funnel import funnel_peak
 
 FLOW, TAU, CHANGE, DRUG = 0.005, 60.0, 100.0, 0.1
 LOT_CHANGE = Path(__file__).parents[3] / "cases" / "lot_change"
