@@ -31,13 +31,13 @@ class Rig:
     components: tuple[str, ...]
 
     def residual(self, trajectory: Any) -> float:
-        """Largest mass that is unaccounted for at any output time, relative to the largest amount of its component."""
+        """Largest mass that is unaccounted for at any output time, relative to the largest amount of its component or a milligram."""
         worst = 0.0
         for component in self.components:
             supplied, withdrawn, inventory = (trajectory[f"balance.{name}[{component}]"] for name in ("supplied", "withdrawn", "inventory"))
             missing = supplied - withdrawn - (inventory - inventory[0])
-            scale = max(supplied.max(), withdrawn.max(), inventory.max())
-            worst = max(worst, float(np.abs(missing).max()) / scale if scale else float(np.abs(missing).max()))
+            scale = max(supplied.max(), withdrawn.max(), inventory.max(), 1e-6)
+            worst = max(worst, float(np.abs(missing).max()) / scale)
         return worst
 
 
