@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,8 +21,8 @@ class Balance:
         first_row: Places,
         last_row: Places,
     ) -> None: ...
-    def rates(self, number: ArrayLike, coefficients: ArrayLike) -> Array | None: ...
-    def jacobian(self, number: ArrayLike, coefficients: ArrayLike) -> tuple[Array, Array] | None: ...
+    def rates(self, number: ArrayLike, coefficients: ArrayLike) -> Any: ...  # an Array, or None
+    def jacobian(self, number: ArrayLike, coefficients: ArrayLike) -> Any: ...  # two Arrays, or None
     def seat(self) -> int: ...
 
 class Tracers:

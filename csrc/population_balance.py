@@ -24,7 +24,6 @@ their arguments alone. Nothing is called back into Python, and the interpreter l
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -248,7 +247,9 @@ def rates(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike
     ------
     ValueError : another shape, or a number that is not finite.
     """
-    return _called(balance.compiled.rates, balance, number, coefficients)
+    call = balance.compiled.rates
+    found = call(number, balance.ones if coefficients is None else coefficients)
+    return call(*_arguments(balance, number, coefficients)) if found is None else found
 
 
 def jacobian(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None = None) -> tuple[Array, Array]:
@@ -260,7 +261,9 @@ def jacobian(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayL
     ------------------
     As of :func:`rates`.
     """
-    values, by_coefficients = _called(balance.compiled.jacobian, balance, number, coefficients)
+    call = balance.compiled.jacobian
+    found = call(number, balance.ones if coefficients is None else coefficients)
+    values, by_coefficients = call(*_arguments(balance, number, coefficients)) if found is None else found
     cells = balance.grid.cells
     if values.size == cells**2:
         by_number = values.reshape(cells, cells).T
@@ -281,12 +284,6 @@ def checked_number(grid: Grid, number: ArrayLike) -> Array:
     found = frozen("number", number, (grid.cells,))
     refuse("number", found < 0, found, "is negative")
     return found
-
-
-def _called(call: Callable[[Any, Any], Any], balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None) -> Any:
-    """Call the kernel; arguments that it does not take as they are, are converted or refused."""
-    found = call(number, balance.ones if coefficients is None else coefficients)
-    return call(*_arguments(balance, number, coefficients)) if found is None else found
 
 
 def _arguments(balance: PopulationBalance, number: ArrayLike, coefficients: ArrayLike | None) -> tuple[Array, Array]:
