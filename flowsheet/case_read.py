@@ -76,9 +76,10 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     solver = _subtable(check, top["solver"], "solver", schema.SOLVER)
     interval = _interval(check, output["interval"], horizon)
     display = read_display(check, top["display"])
+    before = len(check.problems)
     materials = _read_materials(check, top["materials"]) | _read_components(check, top["components"], top["materials"])
-    sizes = _read_sizes(check, top["sizes"], materials)
-    units = _read_units(check, top["units"], materials, sizes)
+    sizes = _read_sizes(check, top["sizes"], materials, before)
+    units = _read_units(check, top["units"], materials, sizes, refused=sizes is None and top["sizes"] is not None)
     streams = _read_streams(check, top["streams"], units)
     signals = _read_signals(check, top["signals"], units, {stream.name for stream in streams})
     driven = {signal.target: f"the signal {signal.name}" for signal in signals}
@@ -266,14 +267,13 @@ def _read_materials(check: Checker, tables: object) -> dict[str, Component]:
     return materials
 
 
-def _read_sizes(check: Checker, table: object, materials: Mapping[str, Component]) -> SizeClasses | None:
-    """Return the size classes, if there are any that every material fits."""
+def _read_sizes(check: Checker, table: object, materials: Mapping[str, Component], before: int) -> SizeClasses | None:
+    """Return the size classes, if there are any that every material fits; there were ``before`` problems before those of materials."""
     powders = {name: material for name, material in materials.items() if isinstance(material, Material)}
     if table is None:
         for name in (name for name, material in powders.items() if material.median_size):
             check.warn(("materials", name, "median_size"), "is of no use without size classes", "add a table [sizes], or leave it out")
         return None
-    before = len(check.problems)
     values = read_table(check, table, ("sizes",), schema.SIZES)
     if None in values.values():
         return None
@@ -281,8 +281,9 @@ def _read_sizes(check: Checker, table: object, materials: Mapping[str, Component
     try:
         sizes = SizeClasses(**values)
         place = ("materials",)
-        if len(check.problems) == before:
-            Powders(powders, sizes)
+        if len(check.problems) > before:
+            return None
+        Powders(powders, sizes)
     except CaseError as error:
         for complaint in error.complaints:
             check.complaint(place, complaint, at_key=len(complaint.key) < 2)
@@ -293,7 +294,8 @@ def _read_sizes(check: Checker, table: object, materials: Mapping[str, Component
 # --- units -----------------------------------------------------------------------------------------------------------
 
 
-def _read_units(check: Checker, tables: object, materials: Mapping[str, Component], sizes: SizeClasses | None) -> _Units:
+def _read_units(check: Checker, tables: object, materials: Mapping[str, Component], sizes: SizeClasses | None, *, refused: bool) -> _Units:
+    """Return the units; where the size classes were refused, none is built, since it would miss them."""
     units = _Units()
     cells = 0.0
     given = tables if isinstance(tables, dict) else {}
@@ -308,6 +310,8 @@ def _read_units(check: Checker, tables: object, materials: Mapping[str, Componen
     asked = cells * (len(materials) + (sizes.classes if sizes else 0))
     if asked > schema.MOST_EQUATIONS:
         check.problem(("units",), f"all units together ask for about {asked:.2g} equations", f"at most {schema.MOST_EQUATIONS}")
+    elif refused:
+        units.broken |= set(units.specs)
     elif materials:
         for name in list(units.specs):
             _build_alone(check, units, name, materials, sizes)

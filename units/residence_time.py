@@ -154,7 +154,7 @@ class TanksInSeries(Distribution):
         return gammainc(self.tanks, self.tanks / self.mean_time * age)
 
     def _transfer(self, s: Complex) -> Complex:
-        return (1 + s * self.mean_time / self.tanks) ** -self.tanks
+        return np.exp(-self.tanks * np.log(1 + s * self.mean_time / self.tanks))  # NumPy's whole powers overflow on the way
 
 
 @dataclass(frozen=True)

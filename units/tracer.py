@@ -36,6 +36,9 @@ Array = NDArray[np.float64]
 STRENGTHS = np.logspace(-7.0, 4.0, 67)
 """Strengths that are tried, over the ratio of the norms of what they weigh."""
 
+MOST_STEPS = 100
+"""Steps of the non-negative least squares for each share, at most; with hardly any smoothing three are too few."""
+
 
 @dataclass(frozen=True)
 class TracerMoments:
@@ -193,7 +196,8 @@ class _Smoothing:
         """Return the shares, not negative, that sum to one."""
         one = 1e3 * self.scale  # a heavy equation; the little that it leaves is scaled away
         left = np.vstack((self.matrix, strength * self.rough, np.full(self.matrix.shape[1], one)))
-        found = nnls(left, np.concatenate((self.data, np.zeros(len(self.rough)), [one])))[0]
+        aim = np.concatenate((self.data, np.zeros(len(self.rough)), [one]))
+        found = nnls(left, aim, maxiter=MOST_STEPS * self.matrix.shape[1])[0]
         return found / found.sum()
 
     def misfit(self, strength: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,12 +49,12 @@ class Effect:
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """What a disturbance takes out by one unit (kg): the component's mass more than without it, powder whose fraction of it deviates by
-    more than the threshold, and how many tablets that is (None where none are made).
+    more than the threshold (None where only vapor leaves), and how many tablets that is (None where none are made).
     """
 
     place: str
     excess: float
-    product: float
+    product: float | None
     tablets: float | None
 
 
@@ -144,6 +144,7 @@ def follow_disturbance(
     exits: Mapping[str, Sequence[str]],
     presses: Sequence[str],
     threshold: float,
+    vents: Collection[str] = (),
 ) -> Disturbance:
     """Return what a pulse does.
 
@@ -155,6 +156,7 @@ def follow_disturbance(
     variables : what is looked at, with units.
     exits : units by which powder leaves, with their materials; ``presses`` make tablets.
     threshold : relative deviation above which the disturbance is there.
+    vents : exits by which no product leaves, but what a dryer's air takes along.
     """
     found = (effect(name, unit, t, with_it(name), without(name), threshold) for name, unit in variables.items())
     leaving = []
@@ -166,7 +168,7 @@ def follow_disturbance(
         stretches = merged(there.passage.intervals) if there else ()
         name = f"balance.left_mass[{unit},{component}]"
         excess = float(with_it(name)[-1] - without(name)[-1])
-        product = amount_within(t, with_it(f"balance.passed_mass[{unit}]"), stretches)
+        product = None if unit in vents else amount_within(t, with_it(f"balance.passed_mass[{unit}]"), stretches)
         tablets = amount_within(t, with_it(f"balance.tablets[{unit}]"), stretches) if unit in presses else None
         leaving.append(Leaving(unit, excess, product, tablets))
     return Disturbance(pulse, component, tuple(each for each in found if each is not None), tuple(leaving))

@@ -18,7 +18,7 @@ def add_following(model: Any, outlets: Mapping[str, Sequence[str]]) -> None:
     """Add to the block ``balance`` of a flowsheet's model, for its units of powder,
 
     - ``left_mass[t, unit, c]`` (kg): of a component handed out of the flowsheet by a unit since the start,
-    - ``passed_mass[t, unit]`` (kg): powder that has left a unit by its outlets, or for good,
+    - ``passed_mass[t, unit]`` (kg): powder that has left a unit by its outlets, or for good if it has none,
     - ``tablets[t, unit]`` (-): tablets that a unit has made.
 
     Parameters
@@ -29,7 +29,7 @@ def add_following(model: Any, outlets: Mapping[str, Sequence[str]]) -> None:
     blocks = {name: model.component(name) for name in outlets}
     exits = [name for name, unit in blocks.items() if is_exit(unit)]
     pairs = [(name, c) for name in exits for c in members_of(blocks[name].withdrawal)]
-    ports = {name: [port for port in outlets[name] if unit.component(f"{port}_total") is not None] for name, unit in blocks.items()}
+    ports = {name: powder_outlets(unit, outlets[name]) for name, unit in blocks.items()}
 
     # rules reach units beside the balance, so that they hold for a clone of the model as well
     def unit_of(b: Any, name: str) -> Any:
@@ -40,9 +40,10 @@ def add_following(model: Any, outlets: Mapping[str, Sequence[str]]) -> None:
 
     def passed(b: Any, t: float, name: str) -> Any:
         unit = unit_of(b, name)
-        if name in exits:
-            return sum(unit.withdrawal[t, c] for c in members_of(unit.withdrawal))
-        return sum(unit.component(f"{port}_total")[t] for port in ports[name])
+        # what a dryer's air takes along is no powder that passes it
+        if ports[name]:
+            return sum(unit.component(f"{port}_total")[t] for port in ports[name])
+        return sum(unit.withdrawal[t, c] for c in members_of(unit.withdrawal))
 
     def made(b: Any, t: float, name: str) -> Any:
         return unit_of(b, name).tablet_rate[t]
@@ -53,6 +54,11 @@ def add_following(model: Any, outlets: Mapping[str, Sequence[str]]) -> None:
     add_quadrature(balance, "left_mass", "handed out of the flowsheet by a unit since the start", left, pairs, time, u.kg, mass)
     add_quadrature(balance, "passed_mass", "powder that has left a unit since the start", passed, passing, time, u.kg, mass)
     add_quadrature(balance, "tablets", "tablets made since the start", made, presses, time, u.dimensionless, TYPICAL_TABLETS)
+
+
+def powder_outlets(unit: Any, outlets: Sequence[str]) -> list[str]:
+    """Return those of a unit's outlets by which powder leaves it."""
+    return [port for port in outlets if unit.component(f"{port}_total") is not None]
 
 
 def is_exit(unit: Any) -> bool:

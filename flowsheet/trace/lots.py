@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class LotPlace:
     share : (n,) share of the lot (-), not a number while there is no powder.
     mass : (n,) of the lot, held there or, where it leaves, having left since the start (kg).
     passage : of the share above the threshold.
-    product : powder that has left while the share was above the threshold (kg); None for a unit that holds it.
+    product : powder that has left while the share was above the threshold (kg); None for a unit that holds it, or hands out vapor only.
     tablets : how many tablets that is; None where none are made.
     tablet_numbers : which ones, counted from the start: those before the first and the last of each stretch above the threshold.
     """
@@ -106,6 +106,7 @@ def follow_lot(
     presses: Sequence[str],
     threshold: float,
     balance: BalanceRow,
+    vents: Collection[str] = (),
 ) -> Lot:
     """Return where a lot is.
 
@@ -119,6 +120,7 @@ def follow_lot(
     presses : exits that make tablets.
     threshold : share above which the lot is said to be there.
     balance : of the material.
+    vents : exits by which no product leaves, but what a dryer's air takes along.
     """
     found, lines = [], 0.0
     for unit, materials in places.items():
@@ -134,7 +136,7 @@ def follow_lot(
             share = quotient(flow, whole, FLOW_HEEL)
             lines += float(np.trapezoid(flow, t))
             when = passage(t, share, threshold)
-            product = amount_within(t, courses(f"balance.passed_mass[{unit}]"), when.intervals)
+            product = None if unit in vents else amount_within(t, courses(f"balance.passed_mass[{unit}]"), when.intervals)
             mass = courses(f"balance.left_mass[{unit},{name}]")
             made, numbers = None, []
             if unit in presses:

@@ -88,9 +88,9 @@ def _lot_card(page: _Page, lot: Lot) -> str:
 def _disturbance_card(page: _Page, each: Disturbance) -> str:
     shown = page.shown
     limit = f"by more than {shown.share(page.trace.spec.threshold)}"
-    reach = [part for part in each.leaving if part.product > 0]
+    reach = [part.product for part in each.leaving if part.product]
     if reach:
-        said = f"{shown.mass(sum(part.product for part in reach))} of product deviate"
+        said = f"{shown.mass(sum(reach))} of product deviate"
         return card(each.pulse.label, said, f"{limit} in {each.component}", Verdict.NEUTRAL)
     there = [effect for effect in each.effects if effect.passage.comes]
     if not there:

@@ -16,7 +16,7 @@ from flowsheet.report.layout import arrange
 from flowsheet.results import BalanceRow
 from flowsheet.run import build_flowsheet, output_times
 from flowsheet.trace.disturbances import Disturbance, Pulse, follow_disturbance, most_affected, pulses_of
-from flowsheet.trace.following import add_following, is_exit
+from flowsheet.trace.following import add_following, is_exit, powder_outlets
 from flowsheet.trace.gates import GateResult, follow_gates, unknown_transport
 from flowsheet.trace.lots import POWDER, Lot, follow_lot, index_of, lots_of
 from flowsheet.trace.steps import Funnel, Runner, follow_funnels
@@ -108,12 +108,15 @@ def _times(case: Case) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Units along the streams: those that hold powder and those by which it leaves, with their materials, and those that powder passes."""
+    """Units along the streams: those that hold powder and those by which it leaves, with their materials, those of the latter that make
+    tablets or hand out vapor only, and those that powder passes.
+    """
 
     order: tuple[str, ...]
     places: Mapping[str, Sequence[str]]
     exits: Mapping[str, Sequence[str]]
     presses: tuple[str, ...]
+    vents: tuple[str, ...]
     passed: tuple[str, ...]
 
     @classmethod
@@ -130,9 +133,11 @@ class _Line:
         places = {name: materials(unit.holdup) for name, unit in blocks.items() if unit.component("holdup") is not None}
         exits = {name: materials(unit.withdrawal) for name, unit in blocks.items() if is_exit(unit)}
         presses = tuple(name for name, unit in blocks.items() if unit.component("tablet_rate") is not None)
+        outlets = {unit.name: unit.type.contract.outlets(unit.parameters) for unit in case.units}
+        vents = tuple(name for name in exits if powder_outlets(blocks[name], outlets[name]))
         passed = model.balance.component("passed_mass")
         through = () if passed is None else tuple(dict.fromkeys(name for _, name in passed))
-        return cls(order, {name: found for name, found in places.items() if found}, exits, presses, through)
+        return cls(order, {name: found for name, found in places.items() if found}, exits, presses, vents, through)
 
 
 def _follow(case: Case, spec: TraceSpec, name: str, t: np.ndarray, run: Trajectory, line: _Line, balance: BalanceRow) -> Lot:
@@ -141,7 +146,9 @@ def _follow(case: Case, spec: TraceSpec, name: str, t: np.ndarray, run: Trajecto
     relatives = substances(powders)[substance]
     if spec.share_of == POWDER or len(relatives) == 1:
         relatives, substance = list(powders), POWDER
-    return follow_lot(name, relatives, substance, t, run.__getitem__, line.places, line.exits, line.presses, spec.threshold, balance)
+    return follow_lot(
+        name, relatives, substance, t, run.__getitem__, line.places, line.exits, line.presses, spec.threshold, balance, line.vents
+    )
 
 
 def _compare(
@@ -157,7 +164,7 @@ def _compare(
     variables |= {each.variable: each.unit for each in case.specifications}
     variables |= {name: unit for each in spec.diversions for name, unit in ((each.sensor, each.sensor_unit), (each.watch, each.unit))}
     both = (with_it.__getitem__, without.__getitem__)
-    return follow_disturbance(pulse, component, t, *both, variables, line.exits, line.presses, spec.threshold)
+    return follow_disturbance(pulse, component, t, *both, variables, line.exits, line.presses, spec.threshold, line.vents)
 
 
 def _limits(case: Case) -> dict[str, Specification]:

@@ -140,6 +140,8 @@ def leaving_words(each: Disturbance, part: Leaving, shown: Shown) -> str:
     """Return what a disturbance takes out by one unit."""
     tablets = "" if part.tablets is None else f" ({whole(part.tablets)} tablets)"
     more = f"{shown.mass(abs(part.excess))} {'less' if part.excess < 0 else 'more'} of it left in the whole run"
+    if part.product is None:
+        return f"{part.place}: {more}"
     return f"{part.place}: {shown.mass(part.product)} of product{tablets} deviate in {each.component}; {more}"
 
 

@@ -98,6 +98,21 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, old: str, new: str
     assert any(problem.key == place and message in problem.message and problem.line for problem in caught.value.problems), caught.value
 
 
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("sizes.classes=0", "sizes.classes"),
+        ("sizes.largest=1 mm", "materials.granules.median_size"),
+        ("materials.granules.size_spread=1", "materials.granules.size_spread"),
+    ],
+)
+def test_refused_sizes_are_told_once(override: str, key: str) -> None:
+    """Units that need classes do not complain on top that there are none."""
+    with pytest.raises(CaseErrors) as caught:
+        load_case(Path(__file__).parents[2] / "cases" / "units" / "conical_mill", [override])
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
 def test_sizes_of_materials_without_classes_are_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "case.toml"
     file.write_text("\n".join(line for line in CASE.splitlines() if not line.startswith("sizes")))

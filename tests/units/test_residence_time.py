@@ -239,6 +239,14 @@ def test_variance_reduction_of_two_tanks(rate):
     assert variance_reduction(DelayedTank(1.0, 7.0), rate) == pytest.approx(1 + rate, rel=1e-10)
 
 
+@pytest.mark.parametrize("tanks", [25.0, 40.0, 99.0])
+def test_variance_reduction_of_many_tanks(tanks):
+    """Whole numbers of tanks, of which NumPy multiplies powers out, are no other than their neighbors; far out in frequency H is zero."""
+    near = [variance_reduction(TanksInSeries(TAU, n), 1 / TAU) for n in (tanks - 1e-6, tanks, tanks + 1e-6)]
+    assert near[1] == pytest.approx(0.5 * (near[0] + near[2]), rel=1e-12)
+    assert TanksInSeries(TAU, tanks).transfer(1e14j) == pytest.approx(0.0, abs=1e-300)
+
+
 @pytest.mark.parametrize(
     "vessel", [ClosedDispersion(TAU, 0.5), ClosedDispersion(TAU, 40.0), OpenDispersion(TAU, 6.0), TanksInSeries(TAU, 3.3)]
 )

@@ -102,6 +102,16 @@ def test_deconvolution_gives_the_distribution_back(vessel):
     assert found.misfit < 1e-3
 
 
+@pytest.mark.parametrize("vessel", [TanksInSeries(60.0, 3.3), ClosedDispersion(60.0, 8.0)], ids=repr)
+def test_smooth_records_without_noise_are_solved(vessel):
+    """Cross validation then asks for hardly any smoothing, and the least squares for many steps."""
+    times = np.linspace(0.0, 900.0, 451)
+    pulse = np.exp(-((times - 100.0) ** 2) / 800)
+    found = deconvolve(times, pulse, outlet_of(vessel, times, pulse), oldest=500.0)
+    assert found.distribution.mean == pytest.approx(vessel.mean, rel=1e-3)
+    assert found.misfit < 1e-4
+
+
 def test_the_finer_the_nearer():
     """Without noise and with little smoothing the error of F falls with the square of the interval."""
     vessel, errors = TanksInSeries(80.0, 3.0), []
