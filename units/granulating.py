@@ -96,9 +96,8 @@ def add_populations(block: Any, time: Any, materials: Mapping[str, Material], ba
             unit = b.parent_block()
             per_turn = unit.component(process) * relative(unit, process) * unit.speed[t] * u.s
             wet = unit.liquid_ratio[t, j]
-            if process == "breakage":
-                return per_turn * pyo.exp(-unit.toughening * wet)
-            return per_turn * wet**2 / (wet**2 + unit.half_ratio**2) / (unit.fill[t, j] + unit.sparse_fill)
+            bound = per_turn * wet**2 / (wet**2 + unit.half_ratio**2)  # what no liquid binds neither sticks nor is there to break
+            return bound * pyo.exp(-unit.toughening * wet) if process == "breakage" else bound / (unit.fill[t, j] + unit.sparse_fill)
 
         def share(b: Any, t: Any, size: str, j: int = j) -> Any:
             return mass_fractions({k: b.parent_block().mass[t, j, k] for k in classes}, HEEL * u.kg)[size]

@@ -56,12 +56,13 @@ class TwinScrewGranulatorData(UnitBlock):
 
     The rates R of particles and Q of their liquid (:mod:`csrc.population_balance`, :mod:`csrc.tracers`) are of aggregation and breakage::
 
-        K(i, k) = aggregation z speed w^2/(w^2 + half_ratio^2)/(fill[j] + sparse_fill) (x[i]^(1/3) + x[k]^(1/3))^3
-        S(k)    = breakage z' speed exp(-toughening w) (d[k]/1 mm)^breakage_exponent     into equal fragments
+        g       = w^2/(w^2 + half_ratio^2)
+        K(i, k) = aggregation z speed g/(fill[j] + sparse_fill) (x[i]^(1/3) + x[k]^(1/3))^3
+        S(k)    = breakage z' speed g exp(-toughening w) (d[k]/1 mm)^breakage_exponent     into equal fragments
 
     with z of the kind of compartment. A drop lands on the powder of a wetting compartment by mass. On a class finer than nuclei it makes
     one: ``nucleation`` kg of such powder per kg of liquid become nuclei of ``nucleus_diameter``; on others it stays as it lands. Nothing
-    aggregates without liquid. Kernels act by the bed's density, not by the barrel's, above ``sparse_fill``.
+    aggregates or breaks without liquid. Kernels act by the bed's density, not by the barrel's, above ``sparse_fill``.
 
     | symbol | meaning | unit |
     |---|---|---|
@@ -100,8 +101,8 @@ class TwinScrewGranulatorData(UnitBlock):
         Parameter("aggregation", 1 / u.revolution, "aggregation in kneading", 2.0, 0.0, source="assumed"),
         Parameter.positive("half_ratio", u.dimensionless, "liquid-to-solid ratio of half the aggregation", 0.05, "assumed"),
         Parameter.positive("sparse_fill", u.dimensionless, "fill below which particles are too few to meet", 0.02, "assumed"),
-        Parameter("breakage", 1 / u.revolution, "breakage of 1 mm in kneading, without liquid", 20.0, 0.0, source=FITTED),
-        Parameter("toughening", u.dimensionless, "how breakage fades with the liquid-to-solid ratio", 15.0, 0.0, source=FITTED),
+        Parameter("breakage", 1 / u.revolution, "breakage of 1 mm in kneading, if liquid did not toughen", 27.0, 0.0, source=FITTED),
+        Parameter("toughening", u.dimensionless, "how breakage fades with the liquid-to-solid ratio", 15.7, 0.0, source=FITTED),
         Parameter(
             "breakage_exponent", u.dimensionless, "exponent of breakage on diameter", 2.0, 0.0, 6.0, structural=True, source="assumed"
         ),

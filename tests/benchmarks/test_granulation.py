@@ -20,7 +20,7 @@ def test_the_middle_of_a_plan_is_the_mean_of_its_corners_in_logarithms() -> None
     assert plan_law(RUNS, corners) == pytest.approx(math.exp(expected), rel=1e-12)
 
 
-OWN = {"N13": 9.57, "N14": 28.38, "N15": 38.03, "N16": 15.48}
+OWN = {"N13": 12.84, "N14": 37.0, "N15": 50.98, "N16": 20.19}
 """Breakage (1/rev) that the page tells for each run."""
 
 
@@ -30,9 +30,9 @@ def test_runs_have_their_measured_size_with_their_own_breakage(name: str) -> Non
 
 
 @pytest.mark.slow
-def test_the_middle_run_is_predicted_by_a_third_too_coarse() -> None:
+def test_the_middle_run_is_predicted_more_than_a_quarter_too_coarse() -> None:
     found = Granulation(RUNS[PREDICTED]).sauter_diameter(breakage=plan_law(RUNS, OWN))
-    assert found / RUNS[PREDICTED]["d32_mm"] == pytest.approx(1.33, abs=0.02)
+    assert found / RUNS[PREDICTED]["d32_mm"] == pytest.approx(1.28, abs=0.02)
 
 
 @pytest.mark.slow

@@ -57,8 +57,8 @@ def test_an_empty_barrel_fills_as_tanks_in_series(rig):
     assert outlet(trajectory)[:, -1] == pytest.approx(entering * trajectory["unit.outlet_total"][-1], abs=1e-12)
 
 
-def test_without_liquid_nothing_aggregates(rig):
-    _, trajectory = run(rig, breakage=0.0)
+def test_without_liquid_sizes_stay(rig):
+    _, trajectory = run(rig)
     entering = np.array([trajectory[f"unit.inlet_flow[size_{k}]"][-1] for k in range(1, 17)])
     assert outlet(trajectory)[:, -1] == pytest.approx(entering, abs=1e-11)
 
@@ -97,11 +97,12 @@ def test_fragments_of_eighths_fall_from_class_to_class(rig):
     sizes = SizeClasses(50e-6, 50e-6 * 2**6, 6)
     materials = powders(Material("filler", 1550.0, 500.0, median_size=400e-6, size_spread=1.4), WATER, sizes=sizes)
     given = ONE | {"aggregation": 0.0, "nucleation": 0.0, "breakage": 2.0, "wetting_breakage": 1.0, "breakage_exponent": 1.5}
-    _, trajectory = run(rig, materials=materials, feed={"filler": 2e-3, "water": 0.0}, horizon=400.0, **given)
+    wet = {"half_ratio": 0.05, "toughening": 3.0}  # 2.0 1/rev are 1.6 exp(-0.3) at a ratio of 0.1
+    _, trajectory = run(rig, materials=materials, feed={"filler": 2e-3, "water": 2e-4}, horizon=400.0, **given, **wet)
     entering = [trajectory[f"unit.inlet_flow[size_{k}]"][-1] for k in range(1, 7)]
     leaving, falling = [], 0.0
     for k in range(5, -1, -1):
-        selection = 2.0 * (sizes.diameters[k] / 1e-3) ** 1.5 if k else 0.0
+        selection = 1.6 * np.exp(-0.3) * (sizes.diameters[k] / 1e-3) ** 1.5 if k else 0.0
         leaving.append((entering[k] + falling) / (1 + 10.0 * selection))
         falling = leaving[-1] * 10.0 * selection
     assert outlet(trajectory, 6)[:, -1] == pytest.approx(leaving[::-1], rel=1e-8)
