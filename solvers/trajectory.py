@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import casadi as ca
 import numpy as np
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
-from pyomo.environ import units as pyunits
 
 from solvers.errors import UsageError
 from solvers.evaluation import Columnwise
 from solvers.system import DaeSystem
+from solvers.unit_reader import UnitReader
 
 
 class Status(Enum):
@@ -138,8 +139,11 @@ class Trajectory:
 
     def unit(self, name: str) -> str:
         """Return a variable's unit as text, empty if it is dimensionless."""
-        unit = pyunits.get_units(self.system.owner(name))
-        return "" if unit is None or unit is pyunits.dimensionless or str(unit) == "dimensionless" else str(unit)
+        return self._units.text(self.system.owner(name))
+
+    @cached_property
+    def _units(self) -> UnitReader:
+        return UnitReader()
 
     def doc(self, name: str) -> str:
         """Return what a variable's component says of itself."""

@@ -182,7 +182,7 @@ class TwinScrewGranulatorData(UnitBlock):
             slow = b.liquid_time * b.liquid_ratio[t, j] + b.base_time
             return 2 / share / (slow + pyo.sqrt(slow**2 + 4 * b.load_time / b.speed[t] * b.solids[t, j] / share))
 
-        @self.Expression(time, materials, doc="hold-up by component")
+        @self.Expression(time, list(materials), doc="hold-up by component")
         def holdup(b: Any, t: float, c: str) -> Any:
             return sum(b.mass[t, j, c] for j in b.compartment)
 

@@ -91,7 +91,7 @@ CASES = [
     pytest.param(TabletTester, DRUG | {"label_claim": 25e-6, "film_follows": 0}, id="tablet tester, constant film"),
 ]
 
-WET = {
+GRANULATED = {
     "materials": Powders(
         {
             "filler": Material("filler", 1550.0, 500.0, median_size=90e-6, size_spread=1.6),
@@ -102,8 +102,8 @@ WET = {
     "initial_composition": {"filler": 1.0},
 }
 KERNELS = [
-    pytest.param(TwinScrewGranulator, WET, id="twin-screw granulator"),
-    pytest.param(TwinScrewGranulator, WET | {"kneading_zones": 0, "wetting_cells": 2}, id="wetting only"),
+    pytest.param(TwinScrewGranulator, GRANULATED, id="twin-screw granulator"),
+    pytest.param(TwinScrewGranulator, GRANULATED | {"kneading_zones": 0, "wetting_cells": 2}, id="wetting only"),
 ]
 """Units with compiled equations, which Pyomo's own solvers do not see."""
 
@@ -130,6 +130,15 @@ def test_everything_is_documented_and_has_a_unit(rig, unit, given):
     for data in block.component_data_objects((pyo.Var, pyo.Param)):
         assert u.get_units(data) is not None, data.name
     assert len(inspect.getdoc(unit._ComponentDataClass)) > 300
+
+
+@pytest.mark.parametrize(("unit", "given"), CASES + KERNELS)
+def test_indices_have_an_order(rig, unit, given):
+    """A set without one changes its order from process to process, and with it the bytes of results."""
+    block = rig(unit, **given).model.unit
+    for component in block.component_objects():
+        if component.is_indexed():
+            assert component.index_set().isordered(), component.name
 
 
 @pytest.mark.parametrize(("unit", "given"), CASES + KERNELS)
