@@ -86,6 +86,7 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
     phases = read_phases(check, top["phases"], units.blocks, units.broken, driven)
     taken = driven | {variable: "a phase of the recipe" for spec in phases for variable in (*spec.phase.sets, *spec.phase.ramps)}
     profiles = _read_profiles(check, top["profiles"], units, horizon, taken)
+    _warn_of_overrides(check, driven | {spec.variable: "a profile" for spec in profiles})
     specifications = _read_specifications(check, top["specifications"], units, horizon)
 
     def find(path: KeyPath, variable: str) -> Any:
@@ -127,6 +128,15 @@ def read_case(document: Mapping[str, Any], check: Checker, file: Path | None = N
         warnings=tuple(in_order(check.warnings)),
         file=file,
     )
+
+
+def _warn_of_overrides(check: Checker, driven: Mapping[str, str]) -> None:
+    """Warn of values from the command line for inputs that something else drives from the start on."""
+    by_input = {variable.partition("[")[0]: what for variable, what in driven.items()}
+    for path in sorted(check.overridden, key=str):
+        what = by_input.get(".".join(map(str, path[1:3]))) if path[0] == "units" else None
+        if what:
+            check.warn(path, f"has no effect: {what} drives it", "change that instead")
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

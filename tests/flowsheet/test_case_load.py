@@ -131,3 +131,11 @@ def test_places_in_all_kinds_of_toml() -> None:
 
 def test_columns_count_characters() -> None:
     assert index_positions("a = { 'üü' = 1, b = 2 }\n").key(("a", "b")) == (1, 17)
+
+
+def test_a_value_from_the_command_line_that_something_else_drives_is_told() -> None:
+    dryer = Path(__file__).parents[2] / "cases" / "units" / "fluid_bed_dryer"
+    case = load_case(dryer, overrides=("units.dryer.air_flow='1 kg/h'", "units.dryer.cells=2"))
+    assert [(problem.key, problem.message) for problem in case.warnings] == [
+        ("units.dryer.air_flow", "has no effect: a profile drives it"),
+    ]
