@@ -290,7 +290,8 @@ def twin_screw_granulator(results: Results) -> None:
         assert results["granulator.holdup[water]"][at] == pytest.approx(0.2 * flow * tau, rel=1e-6)
         falling = 0.0
         for k in range(6, 0, -1):
-            selection = 0.5 * math.exp(-5 * 0.2) * (sizes.diameters[k - 1] / 1e-3) ** 2 if k > 1 else 0.0
+            bound = 0.2**2 / (0.2**2 + 0.05**2)
+            selection = 0.5 * bound * math.exp(-5 * 0.2) * (sizes.diameters[k - 1] / 1e-3) ** 2 if k > 1 else 0.0
             entering = results[f"granulator.inlet_flow[size_{k}]"][at]
             mass = (entering + falling) / (1 / tau + selection)
             assert results[f"granulator.mass[1,size_{k}]"][at] == pytest.approx(mass, rel=1e-5)
