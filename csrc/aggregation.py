@@ -21,7 +21,7 @@ from csrc.grids import Grid
 Places = NDArray[np.int64]
 
 LANES = 8
-"""Numbers in the widest vector of any machine, as in population_balance.h."""
+"""Numbers in the widest vector of any machine, as in vectors.h."""
 
 
 class HasPivots(Protocol):

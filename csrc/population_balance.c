@@ -4,19 +4,6 @@
 
 enum { TILE = 8 };
 
-INLINE const lanes *in_lanes(const double *numbers) { return (const lanes *)numbers; }
-
-INLINE double total(const lanes *s) { return (((*s)[0] + (*s)[1]) + ((*s)[2] + (*s)[3])) + (((*s)[4] + (*s)[5]) + ((*s)[6] + (*s)[7])); }
-
-/* Sum of one[k] other[k] over whole vectors, in an order that does not depend on their width. */
-INLINE double dot(const double *one, const double *other, int64_t count)
-{
-    lanes sum = {0.0};
-    for (int64_t k = 0; k < count; k += LANES)
-        sum += *in_lanes(one + k) * *in_lanes(other + k);
-    return total(&sum);
-}
-
 WIDEST_VECTORS int all_finite(const double *numbers, size_t size)
 {
     size_t finite = 0;
@@ -285,12 +272,6 @@ static void unit_rates(const balance *b, int process, const double *number, doub
         balance_growth(b, number, coefficient, rates);
     else
         memcpy(rates, b->nuclei, b->cells * sizeof(double));
-}
-
-static int present(const balance *b, int process)
-{
-    const double *tables[PROCESSES] = {b->collisions, b->fragments, b->speed, b->nuclei};
-    return tables[process] != NULL;
 }
 
 size_t balance_rates_work(const balance *b) { return tally_size(b) + b->cells; }

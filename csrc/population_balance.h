@@ -46,8 +46,6 @@ typedef struct {
 } balance;
 
 /* Entries that a run takes in the table of collisions: filled up with zeros to whole vectors, so that no loop has a rest. */
-enum { LANES = 8 };
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 INLINE int64_t filled(int64_t count) { return (count + LANES - 1) / LANES * LANES; }
 
 /* Length of an array over cells that runs may reach beyond. */
@@ -65,6 +63,12 @@ INLINE double moves_down(const balance *b, double excess, size_t i)
 }
 
 int all_finite(const double *numbers, size_t size);
+
+INLINE int present(const balance *b, int process)
+{
+    const void *tables[PROCESSES] = {b->collisions, b->fragments, b->speed, b->nuclei};
+    return tables[process] != 0;
+}
 
 size_t balance_rates_work(const balance *b);
 size_t balance_jacobian_work(const balance *b);

@@ -54,6 +54,7 @@ from csrc.breakage import (
 )
 from csrc.checks import Array, frozen, refuse
 from csrc.grids import Grid, gamma_distribution, lognormal_distribution, moment, project
+from csrc.seats import seated_function
 
 if TYPE_CHECKING:
     import casadi as ca
@@ -308,11 +309,6 @@ def vector_function(balance: PopulationBalance) -> ca.Function:
 
     Raises
     ------
-    RuntimeError : 512 balances are already in use by CasADi in this process.
+    RuntimeError : 512 kernels are already in use by CasADi in this process.
     """
-    import casadi as ca
-
-    seat = balance.compiled.seat()
-    if seat < 0:
-        raise RuntimeError("512 population balances are in use by CasADi at once: delete models that are no longer needed")
-    return ca.external(f"curved_{seat:04o}", compiled.__file__)
+    return seated_function(balance.compiled, "curved")

@@ -3,20 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sum of one[k] other[k], in an order that does not depend on the width of vectors. */
-INLINE double dot(const double *restrict one, const double *restrict other, int64_t count)
-{
-    double s[LANES] = {0.0};
-    int64_t k = 0;
-    for (; k + LANES <= count; k += LANES)
-        for (int l = 0; l < LANES; ++l)
-            s[l] += one[k + l] * other[k + l];
-    double rest = 0.0;
-    for (; k < count; ++k)
-        rest += one[k] * other[k];
-    return (((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]))) + rest;
-}
-
 /* What collisions make of numbers, arrays of n. Births and deaths leave out particles that grow but stay in their cell. */
 typedef struct {
     double *restrict lost_one, *restrict lost_other; /* collisions per particle that take it out of its cell */
@@ -170,12 +156,6 @@ static void unit_rates(const tracers *t, int process, const double *number, cons
         else if (process == NUCLEATION)
             memset(rates + c * n, 0, n * sizeof(double));
     }
-}
-
-static int present(const balance *b, int process)
-{
-    const double *tables[PROCESSES] = {b->collisions, b->fragments, b->speed, b->nuclei};
-    return tables[process] != NULL;
 }
 
 static void into_planes(size_t n, size_t m, const double *content, double *planes)

@@ -29,6 +29,7 @@ import csrc._population_balance as compiled
 from csrc.checks import Array, frozen, refuse
 from csrc.grids import Grid
 from csrc.population_balance import PopulationBalance
+from csrc.seats import seated_function
 
 if TYPE_CHECKING:
     import casadi as ca
@@ -174,14 +175,9 @@ def tracer_function(tracers: Tracers) -> ca.Function:
 
     Raises
     ------
-    RuntimeError : tracers of 512 balances are already in use by CasADi in this process.
+    RuntimeError : 512 kernels are already in use by CasADi in this process.
     """
-    import casadi as ca
-
-    seat = tracers.compiled.seat()
-    if seat < 0:
-        raise RuntimeError("tracers of 512 population balances are in use by CasADi at once: delete models that are no longer needed")
-    return ca.external(f"seated_{seat:04o}", compiled.__file__)
+    return seated_function(tracers.compiled)
 
 
 def _arguments(tracers: Tracers, number: ArrayLike, content: ArrayLike, coefficients: ArrayLike | None) -> tuple[Array, Array, Array]:
@@ -189,5 +185,5 @@ def _arguments(tracers: Tracers, number: ArrayLike, content: ArrayLike, coeffici
     return (
         frozen("number", number, (cells,)),
         frozen("content", content, (cells, tracers.count)),
-        np.ones(processes) if coefficients is None else frozen("coefficients", coefficients, (processes,)),
+        tracers.balance.ones if coefficients is None else frozen("coefficients", coefficients, (processes,)),
     )

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import csrc._population_balance as compiled
 from csrc.checks import Array, frozen, refuse
+from csrc.seats import seated_function
 
 if TYPE_CHECKING:
     import casadi as ca
@@ -272,14 +273,9 @@ def plane_function(balance: PlaneBalance) -> ca.Function:
 
     Raises
     ------
-    RuntimeError : 512 planes are already in use by CasADi in this process.
+    RuntimeError : 512 kernels are already in use by CasADi in this process.
     """
-    import casadi as ca
-
-    seat = balance.compiled.seat()
-    if seat < 0:
-        raise RuntimeError("512 planes of two components are in use by CasADi at once: delete models that are no longer needed")
-    return ca.external(f"seated_{seat:04o}", compiled.__file__)
+    return seated_function(balance.compiled)
 
 
 def _between(pivots: Array, values: Array) -> tuple[NDArray[np.int64], Array]:
